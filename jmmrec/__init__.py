@@ -1,0 +1,38 @@
+"""jmmrec: multimodal recommendation in JAX."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jmmrec.api import evaluate, fit, open_run
+    from jmmrec.data import Dataset, Modality, describe, load, save, synthesize
+    from jmmrec.models import MODELS, BprMf, Freedom, LightGcn, Vbpr
+    from jmmrec.result import Result
+    from jmmrec.train import Mdvt, TrainConfig, WarmupConfig, with_mdvt
+
+__version__ = "0.1.0.dev0"
+
+# Loaded when first used, so that `import jmmrec` costs next to nothing.
+_HOME = {
+    "jmmrec.api": ("evaluate", "fit", "open_run"),
+    "jmmrec.data": ("Dataset", "Modality", "describe", "load", "save", "synthesize"),
+    "jmmrec.models": ("MODELS", "BprMf", "Freedom", "LightGcn", "Vbpr"),
+    "jmmrec.result": ("Result",),
+    "jmmrec.train": ("Mdvt", "TrainConfig", "WarmupConfig", "with_mdvt"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "MODELS", "BprMf", "Dataset", "Freedom", "LightGcn", "Mdvt", "Modality", "Result", "TrainConfig", "Vbpr",
+    "WarmupConfig", "describe", "evaluate", "fit", "load", "open_run", "save", "synthesize", "with_mdvt",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'jmmrec' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

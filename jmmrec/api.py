@@ -1,0 +1,387 @@
+"""The calls of a notebook: `fit` trains, `open_run` reads a run back, `evaluate` opens a split."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import safetensors.numpy
+
+from jmmrec.data import Dataset, load
+from jmmrec.errors import CheckpointError, ConfigError, DataError, DivergenceError
+from jmmrec.models import Backbone, make
+from jmmrec.report.progress import Progress, peak_memory
+from jmmrec.result import Result
+from jmmrec.train import (
+    Checkpoints,
+    Evaluation,
+    Lane,
+    Mdvt,
+    Search,
+    TrainConfig,
+    Trainer,
+    WarmupConfig,
+    WarmupState,
+    checksum,
+    train_lanes,
+    trainer,
+    with_mdvt,
+)
+from jmmrec.train.checkpoint import pack, unpack, write_file
+from jmmrec.train.record import RunFolder, environment, model_from, model_record
+from jmmrec.train.warmup import Never
+
+DataLike = Dataset | str | Path
+
+
+def fit(
+    model: str | Backbone,
+    data: DataLike,
+    *,
+    warmup: str | WarmupConfig = "none",
+    mdvt: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (0,),
+    config: TrainConfig | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> Result:
+    """Trains a model, with or without virtual triplets, and keeps what was best on valid.
+
+    Args:
+      model: a name (`freedom`) or a backbone, one of your own too. data: a data set, or what `jmmrec.load` takes.
+      warmup: `none`, `static`, `dynamic`, `hybrid`, or a `WarmupConfig`; anything but `none` adds MDVT.
+      mdvt: options of `Mdvt`, e.g. {"n": 4, "lam": 0.2}. seeds: one run each, in one vmapped program.
+      config: a `TrainConfig`, or give its fields as keyword `options`.
+      out: a run folder to write; needed to resume. resume: continue what stands there, bit-identically.
+      quiet: no progress display.
+
+    Returns:
+      a `Result`; nothing has looked at test rows yet.
+
+    Raises:
+      JmmrecError: bad options or data, or training diverged; one sentence each.
+
+    >>> result = fit("bpr", "synthetic", epochs=2, quiet=True)
+    >>> len(result.history[0])
+    2
+    """
+    dataset = data if isinstance(data, Dataset) else load(data)
+    config = _config(config, options)
+    warmup = WarmupConfig(warmup) if isinstance(warmup, str) else warmup
+    backbone = make(model) if isinstance(model, str) else model
+    if warmup.strategy != "none" and not isinstance(backbone, Mdvt):
+        backbone = with_mdvt(backbone, **(mdvt or {}))
+    elif mdvt:
+        raise ConfigError("mdvt options were given but virtual triplets are off; choose a warmup.")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise ConfigError(f"seeds are {list(seeds)}; give at least one, each once, none negative.")
+    record = {
+        "model": model_record(backbone),
+        "warmup": _plain(warmup),
+        "config": _plain(config),
+        "seeds": list(seeds),
+        "data": _data_record(dataset),
+    }
+    folder = _open_folder(out, resume, record)
+    bound = trainer(backbone, dataset.for_training(), config)
+    search = Search(warmup, ("none", warmup.strategy), config.reset_patience) if warmup.searches else None
+    lanes = _train(bound, search, warmup, seeds, folder, resume, quiet)
+    result = _result(bound, dataset, search, lanes, seeds, folder)
+    if folder:
+        _finish(folder, result)
+    return result
+
+
+def _config(config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
+    if config is not None and options:
+        raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
+    try:
+        return config or TrainConfig(**options)
+    except TypeError as error:
+        known = ", ".join(TrainConfig.__dataclass_fields__)
+        raise ConfigError(f"unknown option among {', '.join(options)}; training has {known}.") from error
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    import dataclasses
+    import json
+
+    return json.loads(json.dumps(dataclasses.asdict(value)))
+
+
+def _data_record(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "source": dict(dataset.source),
+        "digest": dataset.digest,
+        "split_digest": dataset.split_digest,
+        "users": dataset.n_users,
+        "items": dataset.n_items,
+        "interactions": {s: len(getattr(dataset, s)) for s in ("train", "valid", "test")},
+        "modalities": {n: list(m.features.shape) for n, m in dataset.modalities.items()},
+    }
+
+
+def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any]) -> RunFolder | None:
+    if out is None:
+        if resume:
+            raise ConfigError("resume needs the run folder: pass out=.")
+        return None
+    folder = RunFolder(out)
+    if folder.exists and not resume:
+        raise ConfigError(f"{folder.path} already holds a run; continue it with resume, or choose another folder.")
+    if not folder.exists:
+        if resume:
+            raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
+        folder.write(record | environment() | {"status": "running"})
+        return folder
+    before = folder.read()
+    for part, fields in (("data", ("digest",)), ("model", None), ("warmup", None), ("config", None), ("seeds", None)):
+        old, new = before.get(part), _json(record[part])
+        if fields:
+            old, new = ({f: side.get(f) for f in fields} for side in (old or {}, new))
+        if old != new:
+            raise CheckpointError(
+                f"{folder.path} was started with another {part} than now given; "
+                "resume with what is written in its run.json, or choose another folder."
+            )
+    return folder
+
+
+def _json(value: Any) -> Any:
+    import json
+
+    return json.loads(json.dumps(value))
+
+
+def _train(
+    bound: Trainer,
+    search: Search | None,
+    warmup: WarmupConfig,
+    seeds: Sequence[int],
+    folder: RunFolder | None,
+    resume: bool,
+    quiet: bool,
+) -> list[Lane]:
+    checkpoints = Checkpoints(folder.path) if folder else None
+    fresh = search.trunks(bound, seeds) if search else [bound.start(seed, warmup.policy) for seed in seeds]
+    lanes = checkpoints.load(bound) if checkpoints and resume and checkpoints.manifests() else fresh
+    for sentence in checkpoints.refused if checkpoints else ():
+        print(f"jmmrec: {sentence} The one before it is used.")
+    if folder:
+        folder.write_history(lanes)
+    with _reporting(bound, len(seeds), folder, quiet) as on_epoch:
+        try:
+            grow = search.grow if search else None
+            return train_lanes(bound, lanes, grow=grow, on_epoch=on_epoch, checkpoints=checkpoints)
+        except DivergenceError as error:
+            if folder:
+                folder.update(status="diverged", reason=str(error))
+                raise DivergenceError(f"{error} The last good checkpoint is in {folder.path}.") from None
+            raise
+
+
+@contextlib.contextmanager
+def _reporting(
+    bound: Trainer, n_seeds: int, folder: RunFolder | None, quiet: bool
+) -> Iterator[Callable[[Sequence[Lane]], None]]:
+    monitor, config = bound.config.monitor, bound.config
+    started, count = time.monotonic(), 0
+    with Progress(config.epochs, n_seeds, quiet=quiet) as progress:
+
+        def on_epoch(lanes: Sequence[Lane]) -> None:
+            nonlocal count
+            count += len(lanes)
+            if folder:
+                folder.append_history(lanes)
+            memory = peak_memory()
+            scores = [lane.history[-1].get(f"valid/{monitor}") for lane in lanes]
+            known = [score for score in scores if score is not None]
+            progress.update(
+                {
+                    "epoch": max(lane.epoch for lane in lanes),
+                    "loss": sum(lane.history[-1]["loss"] for lane in lanes) / len(lanes),
+                    "metric": monitor,
+                    "valid": sum(known) / len(known) if known else None,
+                    "best": sum(lane.best_score for lane in lanes) / len(lanes),
+                    "patience_left": max(config.patience + 1 - lane.stale for lane in lanes),
+                    "epochs_per_s": count / (time.monotonic() - started),
+                    "active_seeds": len(lanes),
+                    "memory_bytes": memory.device or memory.process,
+                }
+            )
+
+        yield on_epoch
+
+
+def _result(
+    bound: Trainer,
+    dataset: Dataset,
+    search: Search | None,
+    lanes: Sequence[Lane],
+    seeds: Sequence[int],
+    folder: RunFolder | None,
+) -> Result:
+    if search is None:
+        trained = sum(lane.epoch for lane in lanes)
+        chosen = {lane.seed: lane for lane in lanes}
+        outcomes, epochs = {}, (trained, trained)
+    else:
+        by_seed = {seed: search.outcomes(lanes, seed) for seed in seeds}
+        outcomes = {name: {seed: by_seed[seed][name] for seed in seeds} for name in search.strategies}
+        chosen = outcomes[search.strategies[-1]]
+        costs = [search.cost(lanes, seed) for seed in seeds]
+        epochs = (sum(c[0] for c in costs), sum(c[1] for c in costs))
+    path = folder.path if folder else None
+    return Result(bound.model, dataset, bound.config, bound.static, chosen, outcomes, epochs, path)
+
+
+def _finish(folder: RunFolder, result: Result) -> None:
+    groups = dict(result.outcomes) or {"chosen": result.lanes}
+    arrays, lanes = {}, {}
+    for group, members in groups.items():
+        for seed, lane in members.items():
+            arrays |= pack(lane.best, f"{group}/{seed}/")
+            lanes.setdefault(group, {})[str(seed)] = {
+                "lane": lane.label,
+                "epochs": lane.epoch,
+                "best_epoch": lane.best_epoch,
+                "best_valid": lane.best_score,
+                "virtual_since": lane.warmup.since if lane.warmup.active else None,
+                "stopped": lane.stopped,
+                "checksum": checksum(lane.best),
+            }
+    write_file(folder.path / "model.safetensors", safetensors.numpy.save(arrays))
+    trained, scratch = result.epochs
+    folder.update(status="finished", lanes=lanes, epochs_trained=trained, epochs_from_scratch=scratch)
+
+
+def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone | None = None) -> Result:
+    """Reads a finished run back.
+
+    Args:
+      folder: what `fit` wrote with out=. data: if it is no longer where the run found it.
+      model: the backbone, if it is one of your own.
+
+    Raises:
+      CheckpointError: no finished run, damaged, or of other data than now found.
+    """
+    run = RunFolder(folder)
+    record = run.read()
+    if record.get("status") != "finished":
+        raise CheckpointError(
+            f"the run in {run.path} is {record.get('status', 'unknown')}; finish it with: jmmrec train --resume {run.path}"
+        )
+    dataset = _data_of(record, data, run.path)
+    backbone = model or model_from(record["model"])
+    config = TrainConfig(**record["config"])
+    bound = trainer(backbone, dataset.for_training(), config)
+    outcomes = _read_lanes(run, record, bound)
+    chosen = outcomes[list(outcomes)[-1]]
+    epochs = (record["epochs_trained"], record["epochs_from_scratch"])
+    kept = {} if list(outcomes) == ["chosen"] else outcomes
+    return Result(backbone, dataset, config, bound.static, chosen, kept, epochs, run.path)
+
+
+def _data_of(record: dict[str, Any], data: DataLike | None, path: Path) -> Dataset:
+    source = record["data"]["source"]
+    if data is None and not source:
+        raise DataError(f"the run in {path} was trained on data made in memory; pass the data set.")
+    if data is None:
+        dataset = load(**source)
+    elif isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = load(**(source | {"path": data}))
+    if dataset.digest != record["data"]["digest"]:
+        raise CheckpointError(
+            f"{dataset.name} is not the data the run in {path} was trained on (its digest differs); "
+            "give the same files, split and modalities."
+        )
+    return dataset
+
+
+def _read_lanes(run: RunFolder, record: dict[str, Any], bound: Trainer) -> dict[str, dict[int, Lane]]:
+    import json
+
+    path = run.path / "model.safetensors"
+    try:
+        arrays = safetensors.numpy.load_file(path)
+        lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    except Exception as error:
+        raise CheckpointError(f"the run in {run.path} cannot be read ({error}); train it anew.") from error
+    outcomes: dict[str, dict[int, Lane]] = {}
+    for group, members in record["lanes"].items():
+        for text, about in members.items():
+            seed = int(text)
+            fresh = jax.eval_shape(lambda seed=seed: bound.start(seed).train)
+            best = unpack(arrays, f"{group}/{seed}/", (fresh.params, fresh.state), path)
+            if checksum(best) != about["checksum"]:
+                raise CheckpointError(
+                    f"{path} is damaged: the parameters of seed {seed} are not those that were written."
+                )
+            since = about["virtual_since"]
+            outcomes.setdefault(group, {})[seed] = Lane(
+                label=about["lane"],
+                seed=seed,
+                policy=Never(),
+                warmup=WarmupState(since is not None, since),
+                train=None,
+                best=best,
+                epoch=about["epochs"],
+                best_score=about["best_valid"],
+                best_epoch=about["best_epoch"],
+                stopped=about["stopped"],
+                history=_history(lines, seed, about["lane"], since),
+            )
+    return outcomes
+
+
+def _history(lines: list[dict], seed: int, label: str, since: int | None) -> tuple[dict, ...]:
+    """A lane's own epochs, after those it inherited from the trunk of its seed."""
+    own = [line for line in lines if line["lane"] == label]
+    trunk = [line for line in lines if line["lane"] == f"seed {seed}, trunk"]
+    first = own[0]["epoch"] if own else 0
+    return tuple(line for line in trunk if line["epoch"] < first) + tuple(own)
+
+
+def evaluate(
+    result: Result, data: DataLike | None = None, split: str = "test", mask: str = "train", **options
+) -> Evaluation:
+    """Metrics of a finished run on a split, see `Result.evaluate`; a run folder's record notes what was opened.
+
+    Args:
+      data: the data set, if it is not the one the result holds.
+
+    >>> found = evaluate(fit("bpr", "synthetic", epochs=1, quiet=True), split="valid", ks=(10,))
+    >>> found.split, found.mask, found.seeds
+    ('valid', 'train', (0,))
+    """
+    import dataclasses
+
+    import numpy as np
+
+    if data is not None:
+        dataset = data if isinstance(data, Dataset) else load(data)
+        result = dataclasses.replace(result, dataset=dataset)
+    found = result.evaluate(split, mask, **options)
+    if result.folder:
+        run = RunFolder(result.folder)
+        entry = {
+            "split": split,
+            "mask": mask,
+            "seeds": list(found.seeds),
+            "left_out": found.left_out,
+            "mean": found.mean,
+        }
+        run.update(evaluations=[*run.read().get("evaluations", []), entry])
+        np.savez_compressed(result.folder / "per_user.npz", users=found.users, **found.per_user)
+    return found
+
+
+__all__ = ["evaluate", "fit", "jnp", "load", "open_run"]

@@ -1,0 +1,116 @@
+"""Which files of a path hold the interactions."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from jmmrec.data.columns import TABLES, header, role_of
+from jmmrec.data.files import listing, naming
+from jmmrec.errors import DataError
+
+PARTS = {"train": 0, "valid": 1, "test": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One choice of interactions.
+
+    Attributes:
+      name: what the data set is called.
+      folder: where features and id lists are looked for.
+      files: interaction file -> its split label, or None where a column tells.
+      numeric: ids are row numbers (MMRec's layout), not names to be mapped.
+    """
+
+    name: str
+    folder: Path
+    files: Mapping[Path, int | None]
+    numeric: bool
+
+
+def find(path: Path, inter: str | None = None) -> Source:
+    """Finds the interactions at a path: one file, or a folder with one `.inter` (or a pre-split three) or one table.
+
+    Args:
+      path: file or folder.
+      inter: file name, with or without its ending, when the folder has several.
+
+    Raises:
+      DataError: nothing there, nothing to choose from, several and none chosen, or a choice that is not there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "baby.inter").write_text("userID\\titemID\\n0\\t1\\n")
+    ...     find(Path(folder)).name
+    'baby'
+    """
+    if "\0" in str(path):
+        raise DataError(f"{str(path)!r} is no path: it holds a NUL character; check the path.")
+    with naming(path):
+        is_file = path.stat() and path.is_file()
+    if is_file:
+        groups = [g for g in _groups(path.parent) if path in g] if path.suffix == ".inter" else []
+        return _source(groups[0] if groups else {path: None}, path.parent, path.stem)
+    groups = _groups(path) or _tables(path)
+    if not groups:
+        raise DataError(
+            f"{path} holds no interactions; it needs a .inter file, or a CSV or Parquet file "
+            "with a user and an item column."
+        )
+    names = [_name(group) for group in groups]
+    if inter is not None:
+        groups = [g for g in groups if inter in {_name(g), *(p.name for p in g), *(p.stem for p in g)}]
+        if not groups:
+            raise DataError(f"{path} has no interaction file {inter!r}; it has {', '.join(names)}.")
+    if len(groups) > 1:
+        raise DataError(
+            f"{path} holds several interaction files ({', '.join(names)}); "
+            "choose one with inter='NAME' (on the command line --inter NAME)."
+        )
+    group = groups[0]
+    from_inter = next(iter(group)).suffix == ".inter"
+    return _source(group, path, next(iter(group)).stem if from_inter else path.resolve().name)
+
+
+def _source(group: Mapping[Path, int | None], folder: Path, name: str) -> Source:
+    first = next(iter(group))
+    numeric = first.suffix == ".inter" and not any(":" in column for column in header(first))
+    if group[first] is not None:
+        name = first.stem.rpartition(".")[0]
+    return Source(name, folder, group, numeric)
+
+
+def _name(group: Mapping[Path, int | None]) -> str:
+    first = next(iter(group))
+    return first.name if len(group) == 1 else first.stem.rpartition(".")[0]
+
+
+def _groups(folder: Path) -> list[dict[Path, int | None]]:
+    """Every `.inter` file alone, but `name.train.inter` with its valid and test files as one."""
+    groups: dict[str, dict[Path, int | None]] = {}
+    names = [name for name in listing(folder) if name.endswith(".inter")]
+    for name in names:
+        part = re.fullmatch(r"(.+)\.(train|valid|test)\.inter", name)
+        if part and f"{part[1]}.train.inter" in names and f"{part[1]}.test.inter" in names:
+            groups.setdefault(part[1] + ".", {})[folder / name] = PARTS[part[2]]
+        else:
+            groups[name] = {folder / name: None}
+    return [dict(sorted(g.items(), key=lambda pair: pair[1] or 0)) for g in groups.values()]
+
+
+def _tables(folder: Path) -> list[dict[Path, int | None]]:
+    found, troubles = [], []
+    for name in listing(folder):
+        if Path(name).suffix not in TABLES:
+            continue
+        try:
+            roles = set(map(role_of, header(folder / name)))
+        except DataError as error:
+            troubles.append(error)
+            continue
+        if {"user", "item"} <= roles:
+            found.append({folder / name: None})
+    if not found and troubles:
+        raise troubles[0]
+    return found

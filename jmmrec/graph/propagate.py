@@ -1,0 +1,106 @@
+"""`propagate(adjacency, x)`: the one sparse product of the library, with its own backward and batching rules."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.experimental.sparse import BCSR
+
+from jmmrec.graph.adjacency import Adjacency, Bipartite, row_of_entry
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool = False) -> jax.Array:
+    """Sparse matrix times dense table, `adjacency @ x`.
+
+    The backward pass is `propagate(adjacency.T, g)`: a read of sorted rows, never an automatic scatter-add.
+    Safe under jit, vmap (tables are laid side by side, matrices along a diagonal), grad and scan.
+
+    Args:
+      adjacency: (n, m). x: (m, d). value_gradient: also differentiate with respect to `adjacency.values`.
+
+    Returns:
+      (n, d) float32.
+
+    >>> import numpy as np
+    >>> from jmmrec.graph import adjacency
+    >>> a = adjacency(np.array([0]), np.array([1]), np.array([2.0]), (1, 2))
+    >>> propagate(a, jnp.array([[1.0], [5.0]])).tolist()
+    [[10.0]]
+    """
+    return _product(adjacency.indptr, adjacency.indices, adjacency.values, x)
+
+
+def _forward(adjacency: Adjacency, x: jax.Array, value_gradient: bool):
+    return propagate(adjacency, x, value_gradient), (adjacency, x if value_gradient else None)
+
+
+def _backward(value_gradient: bool, saved, g: jax.Array):
+    adjacency, x = saved
+    x_bar = propagate(adjacency.T, g)
+    if not value_gradient:
+        return None, x_bar
+    values_bar = jnp.einsum("ed,ed->e", g[adjacency.rows], x[adjacency.indices])
+    # The product never read the transpose's copy of the values, so nothing flows into it.
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jax.dtypes.float0), adjacency)
+    return zeros.replace(values=values_bar, t_values=jnp.zeros_like(adjacency.t_values)), x_bar
+
+
+propagate.defvjp(_forward, _backward)
+
+
+def propagate_bipartite(graph: Bipartite, user: jax.Array, item: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """One step on the user-item graph: what users receive from items and items from users.
+
+    Args:
+      graph: of n_users and n_items. user: (n_users, d). item: (n_items, d).
+
+    Returns:
+      new user (n_users, d) and item (n_items, d) tables.
+
+    >>> import numpy as np
+    >>> from jmmrec.graph import bipartite
+    >>> g = bipartite(np.array([[0, 0]]), 1, 1, "mean")
+    >>> [t.tolist() for t in propagate_bipartite(g, jnp.array([[2.0]]), jnp.array([[3.0]]))]
+    [[[3.0]], [[2.0]]]
+    """
+    to_user, to_item = propagate(graph.user_item, item), propagate(graph.item_user, user)
+    if graph.user_loop is not None and graph.item_loop is not None:
+        to_user += graph.user_loop[:, None] * user
+        to_item += graph.item_loop[:, None] * item
+    return to_user, to_item
+
+
+@jax.custom_batching.custom_vmap
+def _product(indptr: jax.Array, indices: jax.Array, values: jax.Array, x: jax.Array) -> jax.Array:
+    # On a CPU compressed rows have a native kernel; elsewhere a sorted segment sum is the portable form.
+    return jax.lax.platform_dependent(indptr, indices, values, x, cpu=_product_rows, default=_product_segments)
+
+
+def _product_rows(indptr, indices, values, x):
+    return BCSR((values, indices, indptr), shape=(len(indptr) - 1, len(x))) @ x
+
+
+def _product_segments(indptr, indices, values, x):
+    rows = row_of_entry(indptr, len(indices))
+    return jax.ops.segment_sum(values[:, None] * x[indices], rows, len(indptr) - 1, indices_are_sorted=True)
+
+
+@_product.def_vmap
+def _product_batched(axis_size, in_batched, indptr, indices, values, x):
+    if not any(in_batched[:3]):
+        # One matrix, many tables: side by side in the columns of one product.
+        columns = jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1)
+        product = _product(indptr, indices, values, columns)
+        return jnp.moveaxis(product.reshape(len(product), axis_size, -1), 1, 0), True
+    # Many matrices: along the diagonal of one.
+    indptr, indices, values, x = (
+        a if batched else jnp.broadcast_to(a, (axis_size, *a.shape))
+        for a, batched in zip((indptr, indices, values, x), in_batched, strict=True)
+    )
+    shift = jnp.arange(axis_size, dtype=jnp.int32)[:, None]
+    inner = (indptr[:, :-1] + shift * indices.shape[1]).ravel()
+    long_indptr = jnp.append(inner, jnp.int32(axis_size * indices.shape[1]))
+    long_indices = (indices + shift * x.shape[1]).ravel()
+    product = _product(long_indptr, long_indices, values.ravel(), x.reshape(-1, x.shape[-1]))
+    return product.reshape(axis_size, -1, x.shape[-1]), True

@@ -1,0 +1,136 @@
+"""What several backbones share: layer means, dense maps, initialisers, per-modality keys and weights."""
+
+import zlib
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from jmmrec.data.dataset import Modality, TrainingData
+from jmmrec.errors import ConfigError, DataError
+from jmmrec.graph import Bipartite, propagate_bipartite
+from jmmrec.losses import bpr, pair_margin
+from jmmrec.models.base import Batch
+
+VISUAL = ("image", "visual", "v")
+
+xavier_uniform = jax.nn.initializers.glorot_uniform()
+xavier_normal = jax.nn.initializers.glorot_normal()
+
+
+def layer_mean(graph: Bipartite, user: jax.Array, item: jax.Array, n_layers: int) -> tuple[jax.Array, jax.Array]:
+    """LightGCN propagation: the mean of layers 0..L, (1/(L+1)) Σ_l Â^l [user; item] (LightGCN, SIGIR'20, Eq. 8).
+
+    Args:
+      user: (n_users, d). item: (n_items, d). n_layers: L.
+
+    Returns:
+      user and item tables of the same shapes.
+
+    >>> from jmmrec.graph import bipartite
+    >>> g = bipartite(np.array([[0, 0]]), 1, 1, "mean")
+    >>> [t.tolist() for t in layer_mean(g, jnp.array([[2.0]]), jnp.array([[4.0]]), 1)]
+    [[[3.0]], [[3.0]]]
+    """
+    total_user, total_item = user, item
+    for _ in range(n_layers):
+        user, item = propagate_bipartite(graph, user, item)
+        total_user, total_item = total_user + user, total_item + item
+    return total_user / (n_layers + 1), total_item / (n_layers + 1)
+
+
+def named_key(key: jax.Array, name: str) -> jax.Array:
+    """A key for one named thing, independent of the order in which names come.
+
+    >>> bool((named_key(jax.random.key(0), "a") == named_key(jax.random.key(0), "a")).all())
+    True
+    """
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def dense_init(key: jax.Array, n_in: int, n_out: int) -> dict[str, jax.Array]:
+    """PyTorch's default dense layer: weight (n_out, n_in) and bias (n_out,), both U(±1/√n_in).
+
+    The weight is stored output-major: its gradient is then 2-4 times faster on a CPU for wide features.
+
+    >>> dense_init(jax.random.key(0), 4, 2)["weight"].shape
+    (2, 4)
+    """
+    bound = n_in**-0.5
+    first, second = jax.random.split(key)
+    return {
+        "weight": jax.random.uniform(first, (n_out, n_in), minval=-bound, maxval=bound),
+        "bias": jax.random.uniform(second, (n_out,), minval=-bound, maxval=bound),
+    }
+
+
+def dense(layer: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+    """x Wᵀ + b.
+
+    >>> dense({"weight": jnp.ones((1, 2)), "bias": jnp.ones(1)}, jnp.ones((1, 2))).tolist()
+    [[3.0]]
+    """
+    return x @ layer["weight"].T + layer["bias"]
+
+
+def batch_bpr(user: jax.Array, item: jax.Array, batch: Batch, mask: jax.Array | None = None) -> jax.Array:
+    """BPR of a batch from whole tables (`jmmrec.losses.bpr`); `mask` replaces the batch's own.
+
+    >>> b = Batch(*(jnp.zeros(1, int),) * 3, jnp.ones(1, bool), 0)
+    >>> round(float(batch_bpr(jnp.ones((1, 2)), jnp.ones((1, 2)), b)), 4)
+    0.6931
+    """
+    margin = pair_margin(user[batch.user], item[batch.positive], item[batch.negative])
+    return bpr(margin, batch.mask if mask is None else mask)
+
+
+def raw_features(data: TrainingData) -> dict[str, jax.Array]:
+    """Features of every modality, float32 (n_items, d_m).
+
+    Raises:
+      DataError: the data set has no modality.
+
+    >>> d = TrainingData(1, 1, np.zeros((1, 2), int), np.zeros((0, 2), int), {"text": Modality(np.ones((1, 3)))}, "", "")
+    >>> raw_features(d)["text"].shape
+    (1, 3)
+    """
+    if not data.modalities:
+        raise DataError(f"{data.name} has no modality; use an id-only model such as lightgcn, or add <name>_feat.npy.")
+    return {name: jnp.asarray(m.features) for name, m in data.modalities.items()}
+
+
+def presence(modalities: Mapping[str, Modality]) -> dict[str, jax.Array]:
+    """bool (n_items,) for each modality that has missing rows; complete ones are left out.
+
+    >>> presence({"text": Modality(np.ones((2, 1)), np.array([True, False]))})["text"].tolist()
+    [True, False]
+    """
+    return {name: jnp.asarray(m.present) for name, m in modalities.items() if not m.present.all()}
+
+
+def modality_weights(
+    names: tuple[str, ...], given: tuple[tuple[str, float], ...], visual_weight: float
+) -> dict[str, float]:
+    """Weight of each modality's item graph.
+
+    The given ones, or: `visual_weight` for the visual modality and the rest split equally among the others
+    (all of it for a lone modality, equal shares where none is visual).
+
+    Raises:
+      ConfigError: a given name that the data set lacks, or one of its modalities without a weight.
+
+    >>> modality_weights(("image", "text", "audio"), (), 0.1)
+    {'image': 0.1, 'text': 0.45, 'audio': 0.45}
+    """
+    if given:
+        weights = dict(given)
+        if set(weights) != set(names):
+            raise ConfigError(
+                f"modal_weights names {', '.join(sorted(weights))} but the data set has {', '.join(sorted(names))}; "
+                "give one weight for each modality."
+            )
+        return weights
+    visual = [n for n in names if n in VISUAL]
+    if len(visual) != 1 or len(names) == 1:
+        return dict.fromkeys(names, 1.0 / len(names))
+    return {n: visual_weight if n in visual else (1.0 - visual_weight) / (len(names) - 1) for n in names}

@@ -1,0 +1,171 @@
+"""Tables for people (console, Markdown) and for programs (CSV)."""
+
+import csv
+import io
+import itertools
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jmmrec.errors import ConfigError, JmmrecError
+from jmmrec.report.stats import Interval
+
+if TYPE_CHECKING:
+    import rich.table
+
+LEVELS = ((0.01, "**"), (0.05, "*"))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A table cell: a mean with its interval and, where it was compared with a baseline, the p of that test."""
+
+    interval: Interval
+    p: float | None = None
+
+    @property
+    def mark(self) -> str:
+        """`**` for p < 0.01, `*` for p < 0.05, else nothing."""
+        return next((mark for level, mark in LEVELS if self.p is not None and self.p < level), "")
+
+    def text(self, digits: int = 4) -> str:
+        """For people: `0.0589 ± 0.0012 **`, without the ± where there is one value only.
+
+        >>> Estimate(Interval(0.0589, 0.0577, 0.0601, 5, 0.001), p=0.003).text()
+        '0.0589 ± 0.0012 **'
+        """
+        mean, half = self.interval.mean, self.interval.half
+        spread = "" if half != half else f"± {half:.{digits}f}"  # NaN differs from itself
+        return " ".join(filter(None, [f"{mean:.{digits}f}", spread, self.mark]))
+
+
+Cell = str | int | float | Estimate
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under named columns.
+
+    Attributes:
+      title: one line above the table.
+      columns: names, as many as every row has cells.
+      rows: of text, numbers, or `Estimate` cells.
+      notes: sentences below it.
+      facts: what holds for every number in it (split, mask, seeds, ...): a note for people, columns in CSV.
+      digits: decimals of estimates and floats.
+
+    Raises:
+      JmmrecError: a row whose length differs from the columns'.
+
+    >>> print(Table("Sizes", ("name", "items"), (("toy", 3), ("a|b", 4))).markdown())
+    **Sizes**
+    <BLANKLINE>
+    | name | items |
+    | --- | ---: |
+    | toy | 3 |
+    | a\\|b | 4 |
+    <BLANKLINE>
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
+    digits: int = 4
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise JmmrecError(
+                    f"row {number} of table {self.title!r} has {len(row)} cells for {len(self.columns)} columns."
+                )
+
+    def markdown(self) -> str:
+        """The table in GitHub's Markdown, with title, facts and notes around it."""
+        rule = ["---:" if self._numeric(k) else "---" for k in range(len(self.columns))]
+        lines = [self.columns, rule, *([self._text(cell) for cell in row] for row in self.rows)]
+        # An empty line after each note keeps them paragraphs of their own.
+        body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return "\n\n".join(filter(None, [self.title and f"**{self.title}**", body, *self.remarks])) + "\n"
+
+    def csv(self) -> str:
+        """The table as CSV in full precision; facts become columns of one value each.
+
+        A column of estimates becomes four: `recall@20`, `recall@20_low`, `recall@20_high`, `recall@20_p`
+        (empty: not tested).
+
+        >>> cell = Estimate(Interval(0.5, 0.4, 0.6, 3, 0.04))
+        >>> print(Table("", ("model", "ndcg@10"), (("VBPR", cell),), facts={"split": "test"}).csv())
+        model,ndcg@10,ndcg@10_low,ndcg@10_high,ndcg@10_p,split
+        VBPR,0.5,0.4,0.6,,test
+        <BLANKLINE>
+        """
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        wide = [any(isinstance(row[k], Estimate) for row in self.rows) for k in range(len(self.columns))]
+        names = [self._wide_names(name) if w else [name] for name, w in zip(self.columns, wide, strict=True)]
+        writer.writerow([*itertools.chain(*names), *self.facts])
+        for row in self.rows:
+            cells = [_wide_cells(cell) if w else [cell] for cell, w in zip(row, wide, strict=True)]
+            writer.writerow([*itertools.chain(*cells), *self.facts.values()])
+        return file.getvalue()
+
+    def save(self, path: str | pathlib.Path) -> pathlib.Path:
+        """Writes Markdown or CSV, as the ending `.md` or `.csv` says, and returns the path.
+
+        Raises:
+          ConfigError: another ending.
+        """
+        path = pathlib.Path(path)
+        if path.suffix not in (".md", ".csv"):
+            raise ConfigError(f"{path.name} ends in {path.suffix!r}; a table is written as .md or .csv.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.markdown() if path.suffix == ".md" else self.csv(), encoding="utf-8")
+        return path
+
+    def __rich__(self) -> "rich.table.Table":
+        """What `rich.print(table)` shows."""
+        import rich.box
+        import rich.table
+        from rich.markup import escape
+
+        shown = rich.table.Table(
+            title=escape(self.title) or None,
+            caption=escape("\n".join(self.remarks)) or None,
+            box=rich.box.SIMPLE_HEAD,
+            title_justify="left",
+            caption_justify="left",
+        )
+        for k, name in enumerate(self.columns):
+            shown.add_column(escape(name), justify="right" if self._numeric(k) else "left")
+        for row in self.rows:
+            shown.add_row(*(escape(self._text(cell)) for cell in row))
+        return shown
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The facts as one sentence, then the notes."""
+        facts = "; ".join(f"{name}: {value}" for name, value in self.facts.items())
+        return tuple(filter(None, [facts and facts + ".", *self.notes]))
+
+    def _numeric(self, column: int) -> bool:
+        return bool(self.rows) and not any(isinstance(row[column], str) for row in self.rows)
+
+    def _text(self, cell: Cell) -> str:
+        if isinstance(cell, Estimate):
+            return cell.text(self.digits)
+        return f"{cell:.{self.digits}f}" if isinstance(cell, float) else str(cell)
+
+    @staticmethod
+    def _wide_names(name: str) -> list[str]:
+        return [name, *(f"{name}_{part}" for part in ("low", "high", "p"))]
+
+
+def _wide_cells(cell: Cell) -> list[object]:
+    if not isinstance(cell, Estimate):
+        return [cell, "", "", ""]
+    one = cell.interval.n == 1
+    bounds = ["", ""] if one else [cell.interval.low, cell.interval.high]
+    return [cell.interval.mean, *bounds, "" if cell.p is None else cell.p]

@@ -1,0 +1,193 @@
+"""Exact top-n and bottom-n of inner products, in blocks: no queries×items array ever exists.
+
+Peak memory above the inputs is `3 * block * n_items * 4` bytes for the score block, its copy masked for the top
+and its copy for the bottom, plus the `(n_queries, n)` results; `block` is chosen so that the first term stays
+under the `memory` that was asked for.
+"""
+
+import math
+from typing import NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jmmrec.errors import ConfigError
+
+MEMORY = 96 * 2**20
+ITEM_BLOCK = 1 << 16
+
+
+class Extremes(NamedTuple):
+    """Item indices int32 (n_queries, n), best first, with their scores; a score of -inf marks an empty place.
+
+    `bottom` holds the least similar items, worst first, `bottom_scores` their (lowest) scores.
+    """
+
+    top: jax.Array
+    top_scores: jax.Array
+    bottom: jax.Array
+    bottom_scores: jax.Array
+
+
+@flax.struct.dataclass
+class Exclusion:
+    """(query, item) pairs that must not be retrieved, cut into the blocks of queries that will be searched.
+
+    Attributes:
+      start: int32 (n_blocks,), first pair of each block.
+      query, item: int32 (n_pairs + width,), sorted by query; padded with pairs that fall outside every block.
+      block: queries in a block. width: most pairs in any block.
+    """
+
+    start: jax.Array
+    query: jax.Array
+    item: jax.Array
+    block: int = flax.struct.field(pytree_node=False)
+    width: int = flax.struct.field(pytree_node=False)
+
+
+def block_size(n_queries: int, n_items: int, memory: int = MEMORY) -> int:
+    """Queries in one block: the largest power of two whose three score blocks fit into `memory` bytes.
+
+    >>> block_size(20_000, 7_050)
+    1024
+    """
+    fits = max(1, memory // (3 * 4 * min(n_items, ITEM_BLOCK)))
+    return min(1 << (fits.bit_length() - 1), 1 << (max(n_queries, 1) - 1).bit_length())
+
+
+def exclusion(query: np.ndarray, item: np.ndarray, n_queries: int, n_items: int, memory: int = MEMORY) -> Exclusion:
+    """Prepares pairs to be left out, on the host, once.
+
+    >>> exclusion(np.array([1, 0]), np.array([2, 1]), n_queries=2, n_items=3).width
+    2
+    """
+    block = block_size(n_queries, n_items, memory)
+    order = np.lexsort((item, query))
+    query, item = np.asarray(query)[order], np.asarray(item)[order]
+    edges = np.arange(0, n_queries + block, block)
+    bounds = np.searchsorted(query, edges)
+    width = max(1, int(np.diff(bounds).max(initial=0)))
+    outside = np.full(width, n_queries + block)
+    return Exclusion(
+        start=jnp.asarray(bounds[:-1], jnp.int32),
+        query=jnp.asarray(np.concatenate([query, outside]), jnp.int32),
+        item=jnp.asarray(np.concatenate([item, np.zeros(width)]), jnp.int32),
+        block=block,
+        width=width,
+    )
+
+
+def top_n(scores: jax.Array, n: int, group: int | None = None) -> tuple[jax.Array, jax.Array]:
+    """The n largest scores of each row and their places; of equal scores the lower index comes first.
+
+    Exact in two levels: the n best items lie in the n groups with the best maxima, so only those are sorted.
+
+    Args:
+      scores: (rows, n_items). group: items in a group; default near sqrt(n_items / n).
+
+    Returns:
+      values (rows, n), indices int32 (rows, n), best first.
+
+    >>> top_n(jnp.array([[3.0, 9.0, 1.0]]), 2)[1].tolist()
+    [[1, 0]]
+    """
+    rows, n_items = scores.shape
+    if n > n_items:
+        raise ConfigError(f"the {n} best of {n_items} items were asked for; ask for at most {n_items}.")
+    group = group or min(128, max(16, 1 << round(math.log2(math.sqrt(n_items / n)))))
+    if 2 * n * group >= n_items:
+        return jax.lax.top_k(scores, n)
+    padding = -n_items % group
+    scores = jnp.pad(scores, ((0, 0), (0, padding)), constant_values=-jnp.inf).reshape(rows, -1, group)
+    # Ascending groups keep equal scores in the order of their items.
+    best = jnp.sort(jax.lax.top_k(scores.max(axis=-1), n)[1], axis=-1)
+    finalists = jnp.take_along_axis(scores, best[:, :, None], axis=1).reshape(rows, n * group)
+    values, place = jax.lax.top_k(finalists, n)
+    return values, jnp.take_along_axis(best, place // group, axis=1) * group + place % group
+
+
+def extremes(
+    queries: jax.Array,
+    items: jax.Array,
+    n_top: int,
+    n_bottom: int = 0,
+    *,
+    exclude: Exclusion | None = None,
+    exclude_bottom: Exclusion | None = None,
+    memory: int = MEMORY,
+    precision: jax.lax.PrecisionLike = "highest",
+) -> Extremes:
+    """The most and the least similar items of every query by inner product, both in one pass over the scores.
+
+    Args:
+      queries: (n_queries, d). items: (n_items, d).
+      n_top, n_bottom: how many of each, 0 to n_items.
+      exclude, exclude_bottom: pairs left out of the top, of the bottom; built with the same `memory`.
+      memory: bytes for score blocks, see the module's formula. precision: of the product.
+
+    Returns:
+      `Extremes`; int32 indices into `items`.
+
+    >>> found = extremes(jnp.eye(2), jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]]), 1, 1)
+    >>> found.top.tolist(), found.bottom.tolist()
+    ([[0], [1]], [[2], [0]])
+    """
+    n_queries, width = queries.shape
+    block = block_size(n_queries, len(items), memory)
+    for pairs in (exclude, exclude_bottom):
+        if pairs is not None and pairs.block != block:
+            raise ConfigError(
+                f"the exclusion was built for blocks of {pairs.block} queries, the search uses {block}; "
+                "build both with the same sizes and memory."
+            )
+    n_blocks = -(-n_queries // block)
+    blocks = jnp.pad(queries, ((0, n_blocks * block - n_queries), (0, 0))).reshape(n_blocks, block, width)
+
+    def search(number_and_block: tuple[jax.Array, jax.Array]) -> Extremes:
+        number, rows = number_and_block
+        parts = [
+            _search_block(rows, items[low : low + ITEM_BLOCK], low, number, n_top, n_bottom,
+                          exclude, exclude_bottom, precision)
+            for low in range(0, len(items), ITEM_BLOCK)
+        ]  # fmt: skip
+        top, top_scores = _merge([(p.top, p.top_scores) for p in parts], n_top)
+        bottom, negated = _merge([(p.bottom, p.bottom_scores) for p in parts], n_bottom)
+        return Extremes(top, top_scores, bottom, -negated)
+
+    found = jax.lax.map(search, (jnp.arange(n_blocks), blocks))
+    return Extremes(*(part.reshape(n_blocks * block, part.shape[-1])[:n_queries] for part in found))
+
+
+def _search_block(rows, items, low, number, n_top, n_bottom, exclude, exclude_bottom, precision) -> Extremes:
+    """One block of queries against one block of items; bottom scores are negated."""
+    scores = jnp.matmul(rows, items.T, precision=precision)
+    top, bottom = min(n_top, len(items)), min(n_bottom, len(items))
+    high = top_n(_masked(scores, exclude, number, low), top) if top else _nothing(rows)
+    less = top_n(_masked(-scores, exclude_bottom, number, low), bottom) if bottom else _nothing(rows)
+    return Extremes(high[1] + low, high[0], less[1] + low, less[0])
+
+
+def _masked(scores: jax.Array, exclude: Exclusion | None, number: jax.Array, low: int) -> jax.Array:
+    if exclude is None:
+        return scores
+    start = exclude.start[number]
+    query = jax.lax.dynamic_slice_in_dim(exclude.query, start, exclude.width) - number * exclude.block
+    item = jax.lax.dynamic_slice_in_dim(exclude.item, start, exclude.width) - low
+    # Pairs of the next block and of other item blocks go to a row that does not exist and are dropped.
+    inside = (query >= 0) & (query < len(scores)) & (item >= 0) & (item < scores.shape[1])
+    return scores.at[jnp.where(inside, query, len(scores)), item].set(-jnp.inf, mode="drop")
+
+
+def _merge(parts: list[tuple[jax.Array, jax.Array]], n: int) -> tuple[jax.Array, jax.Array]:
+    if len(parts) == 1:
+        return parts[0]
+    index = jnp.concatenate([p[0] for p in parts], axis=1)
+    scores, place = jax.lax.top_k(jnp.concatenate([p[1] for p in parts], axis=1), n)
+    return jnp.take_along_axis(index, place, axis=1), scores
+
+
+def _nothing(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jnp.zeros((len(rows), 0), rows.dtype), jnp.zeros((len(rows), 0), jnp.int32)

@@ -1,0 +1,17 @@
+"""Training: configuration, epochs, lanes, warm-up, searches, checkpoints, evaluation."""
+
+from jmmrec.train.checkpoint import Checkpoints
+from jmmrec.train.config import TrainConfig
+from jmmrec.train.evaluate import Evaluation, evaluate_split
+from jmmrec.train.lane import Lane, checksum
+from jmmrec.train.loop import train_lanes
+from jmmrec.train.mdvt import Mdvt, activated, with_mdvt
+from jmmrec.train.search import STRATEGIES, Search, WarmupConfig
+from jmmrec.train.trainer import Trainer, trainer
+from jmmrec.train.warmup import Dynamic, Hybrid, Never, Static, WarmupState
+
+__all__ = [
+    "STRATEGIES", "Checkpoints", "Dynamic", "Evaluation", "Hybrid", "Lane", "Mdvt", "Never", "Search", "Static",
+    "TrainConfig", "Trainer", "WarmupConfig", "WarmupState", "activated", "checksum", "evaluate_split", "train_lanes",
+    "trainer", "with_mdvt",
+]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Everything about a training run that is not the model: one frozen dataclass, static under jit."""
+
+import dataclasses
+
+import jax
+import optax
+
+from jmmrec.data.sampling import SAMPLERS
+from jmmrec.errors import check_choice, check_range
+from jmmrec.retrieval.metrics import parse_metric
+from jmmrec.retrieval.topk import MEMORY
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+      epochs: at most. batch_size: training pairs in a step.
+      learning_rate: of Adam (β 0.9/0.999, ε 1e-8). decay, decay_epochs: epoch e uses learning_rate ·
+        decay^(e / decay_epochs). weight_decay: coupled L2, added to the gradient before the moments.
+      patience: the run stops when more evaluations than this in a row brought no better valid score.
+      monitor: valid metric that selects, e.g. recall@20. round_digits: rounds it first, as the PyTorch toolbox
+        (4) does; None compares unrounded. eval_every: epochs between evaluations.
+      reset_patience: start counting anew when virtual triplets come in.
+      sampler: `pairs`, every training pair once, or `users`, users drawn uniformly.
+      seeds_per_program: runs in one vmapped program; 0 takes all, 1 gives every run the bits it has alone.
+      checkpoint_seconds: a checkpoint after the first epoch that ends this long after the last one; 0 for each.
+      rank_memory: bytes for the score blocks of an evaluation.
+
+    >>> TrainConfig(patience=5).monitor
+    'recall@20'
+    """
+
+    epochs: int = 1000
+    batch_size: int = 2048
+    learning_rate: float = 1e-3
+    decay: float = 1.0
+    decay_epochs: float = 50.0
+    weight_decay: float = 0.0
+    patience: int = 20
+    monitor: str = "recall@20"
+    round_digits: int | None = None
+    eval_every: int = 1
+    reset_patience: bool = False
+    sampler: str = "pairs"
+    seeds_per_program: int = 0
+    checkpoint_seconds: float = 20.0
+    rank_memory: int = MEMORY
+
+    def __post_init__(self) -> None:
+        infinity = float("inf")
+        check_range("epochs", self.epochs, 1, infinity)
+        check_range("batch_size", self.batch_size, 1, infinity)
+        check_range("learning_rate", self.learning_rate, 0, infinity, open_low=True)
+        check_range("decay", self.decay, 0, infinity, open_low=True)
+        check_range("decay_epochs", self.decay_epochs, 0, infinity, open_low=True)
+        check_range("weight_decay", self.weight_decay, 0, infinity)
+        check_range("patience", self.patience, 0, infinity)
+        check_range("eval_every", self.eval_every, 1, infinity)
+        check_range("seeds_per_program", self.seeds_per_program, 0, infinity)
+        check_range("checkpoint_seconds", self.checkpoint_seconds, 0, infinity)
+        check_range("rank_memory", self.rank_memory, 1 << 16, infinity)
+        check_choice("sampler", self.sampler, SAMPLERS)
+        parse_metric(self.monitor)
+
+    def optimiser(self) -> optax.GradientTransformation:
+        """Adam's direction before the learning rate, which the step multiplies in as a number."""
+        decay = [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
+        return optax.chain(*decay, optax.scale_by_adam())
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        return self.learning_rate * self.decay ** (epoch / self.decay_epochs)
+
+
+def init_key(seed: int) -> jax.Array:
+    """Key of a run's first parameters.
+
+    >>> bool((init_key(0) == epoch_key(0, 0)).all())
+    False
+    """
+    return jax.random.fold_in(jax.random.key(seed), 0)
+
+
+def epoch_key(seed: int, epoch: int) -> jax.Array:
+    """Key of everything random in one epoch; the same whatever happened before, so runs resume and branch exactly."""
+    return jax.random.fold_in(jax.random.key(seed), epoch + 1)

@@ -1,0 +1,171 @@
+"""Full ranking of a split and what it is worth: per-user metrics, catalogue measures, sparsity groups."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jmmrec.data.dataset import Dataset
+from jmmrec.errors import ConfigError, check_choice
+from jmmrec.models.base import Backbone
+from jmmrec.retrieval import METRICS, Questions, extremes, per_user, questions
+
+KS = (5, 10, 20, 50)
+MASKS = ("train", "train+valid")
+SPARSITY_EDGES = (5, 10, 15, 20)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a finished run on one split; every number knows where it comes from.
+
+    Attributes:
+      split: evaluated. mask: which of the users' items could not be recommended. seeds: one run each.
+      users: int32 (n_users,), averaged over. per_user: "recall@20" -> (n_seeds, n_users).
+      catalogue: "coverage@20" and so on -> (n_seeds,). left_out: users not asked, having no training interaction.
+      degree: int (n_users,), training interactions of each user.
+    """
+
+    split: str
+    mask: str
+    seeds: tuple[int, ...]
+    users: np.ndarray
+    per_user: Mapping[str, np.ndarray]
+    catalogue: Mapping[str, np.ndarray]
+    degree: np.ndarray
+    left_out: int
+
+    @property
+    def per_seed(self) -> dict[str, np.ndarray]:
+        """Every metric averaged over users, and the catalogue measures, (n_seeds,) each."""
+        return {name: values.mean(axis=1) for name, values in self.per_user.items()} | dict(self.catalogue)
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Every measure averaged over users and seeds."""
+        return {name: float(values.mean()) for name, values in self.per_seed.items()}
+
+    def by_sparsity(self, metric: str, edges: Sequence[int] = SPARSITY_EDGES) -> dict[str, tuple[int, float]]:
+        """Users grouped by training interactions (1-5, 6-10, ... by default): number of users, mean of the metric.
+
+        Raises:
+          ConfigError: a metric that was not computed.
+        """
+        if metric not in self.per_user:
+            raise ConfigError(f"{metric} was not computed; there are {', '.join(self.per_user)}.")
+        group, low, found = np.searchsorted(edges, self.degree), 1, {}
+        for number in range(len(edges) + 1):
+            label = f"{low}-{edges[number]}" if number < len(edges) else f">{edges[-1]}"
+            low = edges[number] + 1 if number < len(edges) else low
+            here = group == number
+            mean = float(self.per_user[metric][:, here].mean()) if here.any() else float("nan")
+            found[label] = (int(here.sum()), mean)
+        return found
+
+
+@functools.partial(jax.jit, static_argnames=("model", "k", "memory"))
+def rank(model: Backbone, params, state, static, users: jax.Array, exclude, k: int, memory: int) -> jax.Array:
+    """The k best items of each user, int32 (n, k), best first, without the excluded pairs; blocked.
+
+    Args:
+      users: int32 (n,). exclude: `jmmrec.retrieval.exclusion` over their places, built with the same memory.
+    """
+    encoded = model.encode(params, state, static, None, train=False)
+    return extremes(encoded.user[users], encoded.item, k, exclude=exclude, memory=memory).top
+
+
+def ask(model: Backbone, best: tuple[Any, Any], static, what: Questions, k: int, memory: int) -> np.ndarray:
+    """Ranked items of the asked users as a NumPy array (n, k); k is cut at the number of items."""
+    k = min(k, what.n_items)
+    return np.asarray(rank(model, *best, static, jnp.asarray(what.users), what.exclude, k, memory))
+
+
+def evaluate_split(
+    model: Backbone,
+    runs: Mapping[int, tuple[Any, Any]],
+    static,
+    dataset: Dataset,
+    *,
+    split: str = "test",
+    mask: str = "train",
+    ks: Sequence[int] = KS,
+    metrics: Sequence[str] = tuple(METRICS),
+    cold_users: bool = False,
+    memory: int,
+) -> Evaluation:
+    """Evaluates finished runs on a split of a data set.
+
+    Args:
+      runs: seed -> (params, state). static: `model.prepare(dataset.for_training())`.
+      split: `valid` or `test`. mask: `train`, or `train+valid` (test only). ks, metrics: what to compute.
+      cold_users: also ask users without training interactions. memory: bytes for score blocks.
+
+    Raises:
+      ConfigError: unknown split, mask or metric, or valid items masked on valid. DataError: nobody to ask.
+
+    `jmmrec.evaluate` does this for the result of `jmmrec.fit`.
+    """
+    check_choice("split", split, ("valid", "test"))
+    check_choice("mask", mask, MASKS)
+    for name in metrics:
+        check_choice("metric", name, METRICS)
+    if split == "valid" and mask != "train":
+        raise ConfigError("mask='train+valid' would hide the very items that are looked for; use it with split='test'.")
+    masked = np.concatenate([dataset.train, dataset.valid]) if mask == "train+valid" else dataset.train
+    sizes = (dataset.n_users, dataset.n_items)
+    what = questions(getattr(dataset, split), masked, dataset.train, *sizes, cold_users=cold_users, memory=memory)
+    degree = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
+    popularity = np.bincount(dataset.train[:, 1], minlength=dataset.n_items)
+    users, shelves = [], []
+    for best in runs.values():
+        ranked = ask(model, best, static, what, max(ks), memory)
+        users.append(per_user(what.hits(ranked), what.n_relevant, ks, metrics))
+        shelves.append(catalogue(ranked, what.users, dataset.train, popularity, degree, ks))
+    return Evaluation(
+        split=split,
+        mask=mask,
+        seeds=tuple(runs),
+        users=what.users,
+        per_user={name: np.stack([u[name] for u in users]) for name in users[0]},
+        catalogue={name: np.array([s[name] for s in shelves]) for name in shelves[0]},
+        degree=degree[what.users],
+        left_out=what.left_out,
+    )
+
+
+def catalogue(
+    ranked: np.ndarray,
+    users: np.ndarray,
+    train: np.ndarray,
+    popularity: np.ndarray,
+    degree: np.ndarray,
+    ks: Sequence[int],
+) -> dict[str, float]:
+    """What the lists look like as a whole, at every K.
+
+    coverage: share of all items in at least one list. novelty: mean over users and ranks of -log2 of the share of
+    users with the item in training, counting an item nobody has as one user. popularity_lift: mean training
+    popularity of what a user is shown over that of what the user has, minus 1 (0: as popular as own taste).
+
+    Args:
+      ranked: (n, >= K) items of `users`. train: (t, 2). popularity: (n_items,). degree: (n_users,).
+
+    >>> shown = catalogue(np.array([[1]]), np.array([0]), np.array([[0, 0]]), np.array([1, 1]), np.array([1]), [1])
+    >>> shown["coverage@1"], shown["popularity_lift@1"]
+    (0.5, 0.0)
+    """
+    sums = np.bincount(train[:, 0], weights=popularity[train[:, 1]], minlength=len(degree))
+    own = (sums / np.maximum(degree, 1))[users]
+    information = -np.log2(np.maximum(popularity, 1) / max(int((degree > 0).sum()), 1))
+    found = {}
+    for k in ks:
+        shown = ranked[:, :k]
+        lift = popularity[shown].mean(axis=1)[own > 0] / own[own > 0] - 1.0
+        found[f"coverage@{k}"] = len(np.unique(shown)) / len(popularity)
+        found[f"novelty@{k}"] = float(information[shown].mean())
+        found[f"popularity_lift@{k}"] = float(lift.mean()) if len(lift) else 0.0
+    return found

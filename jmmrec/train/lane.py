@@ -1,0 +1,59 @@
+"""A lane is one training run on its way: all that continuing it needs, and nothing else."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from jmmrec.train.step import TrainState
+from jmmrec.train.warmup import Policy, WarmupState
+
+
+@dataclasses.dataclass(frozen=True)
+class Lane:
+    """One run. Lanes are values: continuing one leaves the old one intact, which is what makes branching cheap.
+
+    Attributes:
+      label: unique among the lanes of a run, e.g. "seed 0" or "seed 0, T=5". seed. policy: its warm-up.
+      role: `plain`; in searches `trunk` (never activated, branched from), `waiting` (a snapshot that may yet be
+        needed) or `branch`.
+      train: parameters, optimiser, state; None once the lane has stopped and only its best is kept.
+      best: (params, state) at the best valid score; None before the first evaluation.
+      epoch: epochs finished. stale: evaluations since the best.
+      stopped: why, or "" while it runs. history: a record for each epoch, plain values.
+      born: epochs it inherited from the trunk.
+    """
+
+    label: str
+    seed: int
+    policy: Policy
+    warmup: WarmupState
+    train: TrainState | None
+    role: str = "plain"
+    best: tuple[Any, Any] | None = None
+    epoch: int = 0
+    best_score: float = -1.0
+    best_epoch: int = -1
+    stale: int = 0
+    stopped: str = ""
+    history: tuple[dict, ...] = ()
+    born: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it wants another epoch."""
+        return not self.stopped and self.role != "waiting"
+
+
+def checksum(tree: Any) -> str:
+    """SHA-256 over the bytes of every array in a pytree, in its order.
+
+    >>> checksum({"a": np.zeros(2, np.float32)})[:8]
+    'af5570f5'
+    """
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,131 @@
+"""What a run folder says about its run: models, environment and results as plain values, and back."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jmmrec.errors import CheckpointError, ConfigError
+from jmmrec.models import MODELS, Backbone, make, name_of
+from jmmrec.train.checkpoint import write_file
+from jmmrec.train.lane import Lane
+from jmmrec.train.mdvt import Mdvt
+
+PACKAGES = ("jmmrec", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+
+
+def model_record(model: Backbone) -> dict[str, Any]:
+    """A model as plain values: name, options, and those of MDVT where it is wrapped in it.
+
+    >>> from jmmrec.models import BprMf
+    >>> model_record(BprMf(embed_dim=8))["options"]["embed_dim"]
+    8
+    """
+    if isinstance(model, Mdvt):
+        own = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
+        own = {k: v for k, v in own.items() if k not in ("backbone", "active")}
+        return model_record(model.backbone) | {"mdvt": own}
+    options = dataclasses.asdict(model) if dataclasses.is_dataclass(model) else {}
+    return {"name": name_of(model), "options": options}
+
+
+def model_from(record: dict[str, Any]) -> Backbone:
+    """The inverse of `model_record`, for registered backbones.
+
+    Raises:
+      ConfigError: the record names a backbone that is not registered.
+    """
+    if record["name"] not in MODELS:
+        raise ConfigError(f"the run's model {record['name']!r} is not one of jmmrec's; pass the model object itself.")
+    backbone = make(record["name"], **_tuples(record["options"]))
+    return Mdvt(backbone, **record["mdvt"]) if "mdvt" in record else backbone
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that frozen configs hold."""
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and command of this process.
+
+    >>> "jax" in environment()["versions"]
+    True
+    """
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    device = jax.devices()[0]
+    return {
+        "versions": versions | {"python": platform.python_version()},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "device": f"{device.platform}: {device.device_kind}",
+        "command": " ".join(sys.argv),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+class RunFolder:
+    """Reads and writes `run.json` and `metrics.jsonl` of one run.
+
+    Attributes:
+      path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was ever started here."""
+        return (self.path / "run.json").exists()
+
+    def read(self) -> dict[str, Any]:
+        """The run record.
+
+        Raises:
+          CheckpointError: no run here, or its record cannot be read.
+        """
+        try:
+            return json.loads((self.path / "run.json").read_text())
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{self.path} is not a run folder: it has no run.json.") from error
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path / 'run.json'} cannot be read ({error}); restore it or train anew."
+            ) from error
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Replaces the run record, at once or not at all."""
+        write_file(self.path / "run.json", json.dumps(record, indent=1).encode() + b"\n")
+
+    def update(self, **changes: Any) -> None:
+        """Changes some entries of the run record."""
+        self.write(self.read() | changes)
+
+    def write_history(self, lanes: Sequence[Lane]) -> None:
+        """Rewrites `metrics.jsonl` from lanes, so that a resumed run's log has no epoch twice."""
+        lines = [_line(lane, record) for lane in lanes for record in lane.history[lane.born :]]
+        write_file(self.path / "metrics.jsonl", "".join(lines).encode())
+
+    def append_history(self, lanes: Sequence[Lane]) -> None:
+        """Appends the last epoch of each lane to `metrics.jsonl`."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.writelines(_line(lane, lane.history[-1]) for lane in lanes)
+
+
+def _line(lane: Lane, record: dict[str, Any]) -> str:
+    return json.dumps({"lane": lane.label} | record) + "\n"

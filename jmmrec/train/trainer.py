@@ -1,0 +1,170 @@
+"""The trainer: prepares a model and its data once, starts lanes, and carries any set of lanes one epoch further."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jmmrec.data.dataset import TrainingData
+from jmmrec.data.sampling import NegativeTable, epoch_order, negative_table
+from jmmrec.errors import DataError, DivergenceError
+from jmmrec.models.base import Backbone
+from jmmrec.retrieval import Questions, parse_metric, per_user, questions
+from jmmrec.train.config import TrainConfig, epoch_key, init_key
+from jmmrec.train.evaluate import ask
+from jmmrec.train.lane import Lane
+from jmmrec.train.mdvt import activated
+from jmmrec.train.step import TrainState, single, together
+from jmmrec.train.warmup import Never, Policy
+
+VALID_METRICS = ("recall", "ndcg")
+VALID_KS = (10, 20)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trainer:
+    """A model bound to training data. Build it with `trainer`."""
+
+    model: Backbone
+    data: TrainingData
+    config: TrainConfig
+    static: Any
+    table: NegativeTable
+    rows: jax.Array
+    valid: Questions
+
+    def start(self, seed: int, policy: Policy = Never(), label: str = "", role: str = "plain") -> Lane:  # noqa: B008
+        """A fresh lane."""
+        params, state = self.model.init(init_key(seed), self.static)
+        train = TrainState(params, self.config.optimiser().init(params), state)
+        return Lane(label or f"seed {seed}", seed, policy, policy.start(), train, role)
+
+    def advance(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """Each lane one epoch further, in the order given.
+
+        Lanes with the same loss run together in vmapped programs of `seeds_per_program`.
+
+        Raises:
+          DivergenceError: a loss or parameter became NaN or infinite; says in which lane, epoch and step.
+        """
+        done: dict[str, Lane] = {}
+        for active in (False, True):
+            group = [lane for lane in lanes if lane.warmup.active == active]
+            size = self.config.seeds_per_program or max(len(group), 1)
+            for low in range(0, len(group), size):
+                for lane in self._epoch(group[low : low + size], active):
+                    done[lane.label] = self._judge(lane)
+        return [done[lane.label] for lane in lanes]
+
+    def _epoch(self, lanes: Sequence[Lane], active: bool) -> list[Lane]:
+        model = activated(self.model) if active else self.model
+        inputs = [self._inputs(lane) for lane in lanes]
+        fixed = (self.static, self.table, self.rows)
+        if len(lanes) == 1:
+            train, *rest = inputs[0]
+            trains, logs = single(model, self.config, train, *fixed, *rest)
+            outputs = [(trains, logs)]
+        else:
+            train, *rest = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inputs)
+            stacked = together(model, self.config, train, *fixed, *rest)
+            outputs = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(len(lanes))]
+        return [self._after(lane, *output) for lane, output in zip(lanes, outputs, strict=True)]
+
+    def _inputs(self, lane: Lane) -> tuple:
+        order = epoch_order(self.data.train, self.config.batch_size, lane.seed, lane.epoch, self.config.sampler)
+        rate = jnp.float32(self.config.rate(lane.epoch))
+        return lane.train, jnp.asarray(order), epoch_key(lane.seed, lane.epoch), rate
+
+    def _after(self, lane: Lane, train: TrainState, log: dict) -> Lane:
+        log = {name: np.asarray(values) for name, values in log.items()}
+        self._check_finite(lane, train, log)
+        loss = float(log["loss"].mean(dtype=np.float64))
+        warmup = lane.policy.update(lane.warmup, lane.epoch, loss)
+        record = {"epoch": lane.epoch, "seed": lane.seed, "loss": loss}
+        record["parts"] = {k: float(v.mean(dtype=np.float64)) for k, v in log.items() if k != "loss"}
+        record["virtual_active"] = lane.warmup.active
+        stale = 0 if self.config.reset_patience and warmup.active and not lane.warmup.active else lane.stale
+        return dataclasses.replace(
+            lane, train=train, warmup=warmup, epoch=lane.epoch + 1, stale=stale, history=(*lane.history, record)
+        )
+
+    def _check_finite(self, lane: Lane, train: TrainState, log: dict) -> None:
+        where = f"{lane.label} diverged in epoch {lane.epoch}"
+        bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in log.items()}
+        bad = {name: steps for name, steps in bad.items() if len(steps)}
+        if bad:
+            first = min(steps[0] for steps in bad.values())
+            names = ", ".join(f"{n} is {log[n][first]}" for n, steps in bad.items() if steps[0] == first)
+            raise DivergenceError(f"{where}, step {first}: {names}; lower the learning rate or look at the features.")
+        leaves = jax.tree_util.tree_leaves_with_path(train.params)
+        broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not bool(jnp.isfinite(leaf).all())]
+        if broken:
+            raise DivergenceError(
+                f"{where}, last step {len(log['loss']) - 1}: parameter {broken[0]} holds NaN or infinity; "
+                "lower the learning rate or look at the features."
+            )
+
+    def _judge(self, lane: Lane) -> Lane:
+        """Valid metrics, best so far, early stopping."""
+        last = lane.epoch >= self.config.epochs
+        stopped = f"reached {self.config.epochs} epochs" if last else ""
+        if lane.epoch % self.config.eval_every and not last:
+            return lane
+        assert lane.train is not None
+        best = (lane.train.params, lane.train.state)
+        metrics = self._valid_metrics(best)
+        score = metrics[self.config.monitor]
+        score = score if self.config.round_digits is None else round(score, self.config.round_digits)
+        better = score > lane.best_score
+        stale = 0 if better else lane.stale + 1
+        if stale > self.config.patience:
+            stopped = f"no better {self.config.monitor} in {stale} evaluations"
+        record = lane.history[-1] | {f"valid/{name}": value for name, value in metrics.items()} | {"best": better}
+        return dataclasses.replace(
+            lane,
+            best=best if better else lane.best,
+            best_score=score if better else lane.best_score,
+            best_epoch=lane.epoch - 1 if better else lane.best_epoch,
+            stale=stale,
+            stopped=stopped,
+            train=None if stopped else lane.train,
+            history=(*lane.history[:-1], record),
+        )
+
+    def _valid_metrics(self, best: tuple[Any, Any]) -> dict[str, float]:
+        name, k = parse_metric(self.config.monitor)
+        ranked = ask(self.model, best, self.static, self.valid, max(k, *VALID_KS), self.config.rank_memory)
+        hits = self.valid.hits(ranked)
+        found = per_user(hits, self.valid.n_relevant, VALID_KS, VALID_METRICS)
+        found |= per_user(hits, self.valid.n_relevant, [k], [name])
+        return {metric: float(values.mean()) for metric, values in found.items()}
+
+
+def trainer(model: Backbone, data: TrainingData, config: TrainConfig = TrainConfig()) -> Trainer:  # noqa: B008
+    """Prepares a model on training data; test rows are not part of it.
+
+    Raises:
+      DataError: no valid rows to select on, or a model that the data cannot feed.
+
+    >>> from jmmrec.data.dataset import Dataset
+    >>> from jmmrec.models import BprMf
+    >>> d = Dataset(2, 3, np.array([[0, 0], [1, 1]]), np.array([[0, 1]]), np.array([[1, 2]]))
+    >>> t = trainer(BprMf(embed_dim=4), d.for_training(), TrainConfig(epochs=2))
+    >>> t.advance([t.start(seed=0)])[0].epoch
+    1
+    """
+    if not len(data.valid):
+        raise DataError(f"{data.name} has no valid rows, which early stopping selects on; split it with a valid part.")
+    sizes = (data.n_users, data.n_items)
+    return Trainer(
+        model=model,
+        data=data,
+        config=config,
+        static=model.prepare(data),
+        table=negative_table(data.train, data.n_users),
+        rows=jnp.asarray(data.train),
+        valid=questions(data.valid, data.train, data.train, *sizes, memory=config.rank_memory),
+    )

@@ -1,0 +1,47 @@
+"""What all tests share: the CPU, a compilation cache that survives the run, and where data and fixtures lie."""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".pytest_cache" / "jax"
+
+# Read by jax when it is first imported, here and in the processes that tests start.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+# Each cached program would otherwise print two lines of CPU features (openxla: cpu_aot_loader) into stderr.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def folder(variable: str, default: str) -> pathlib.Path:
+    """The folder that an environment variable names, or the default beside the repository."""
+    return pathlib.Path(os.environ.get(variable) or ROOT / default).resolve()
+
+
+def existing(path: pathlib.Path, variable: str) -> pathlib.Path:
+    """The path, or a skip that says what is missing and how to name another place."""
+    if not path.is_dir():
+        pytest.skip(f"no folder {path.name} in {path.parent}; name its place by {variable}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def data_root() -> pathlib.Path:
+    """Folder of the real data sets."""
+    return existing(folder("JMMREC_DATA", "../shared/data"), "JMMREC_DATA")
+
+
+@pytest.fixture(scope="session")
+def fixtures_root() -> pathlib.Path:
+    """Folder of what the PyTorch models output for fixed parameters and inputs."""
+    return existing(folder("JMMREC_FIXTURES", "../shared/fixtures/small-a"), "JMMREC_FIXTURES")
+
+
+@pytest.fixture(scope="session")
+def real_data(data_root: pathlib.Path) -> Callable[[str], pathlib.Path]:
+    """`real_data(name)` is the folder of that data set, or a skip."""
+    return lambda name: existing(data_root / name, "JMMREC_DATA")

@@ -1,0 +1,162 @@
+"""Tables: what a person and what a program reads, character by character."""
+
+import csv
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import rich.console
+
+from jmmrec.errors import JmmrecError
+from jmmrec.report import Estimate, Interval, Table, comparison_table
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The least that a comparison accepts."""
+
+    split: str
+    mask: str
+    seeds: tuple[int, ...]
+    users: np.ndarray
+    per_user: dict[str, np.ndarray]
+
+    @property
+    def per_seed(self) -> dict[str, np.ndarray]:
+        return {name: values.mean(axis=1) for name, values in self.per_user.items()}
+
+
+def evaluation(shift: float = 0.0, seeds: tuple[int, ...] = (0, 1, 2), n: int = 50, noise: float = 0.01) -> Evaluation:
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0.2, 0.6, n)
+    values = base + shift + noise * np.random.default_rng(int(shift * 1e4)).normal(size=(len(seeds), n))
+    return Evaluation("test", "train", seeds, np.arange(n), {"recall@20": values, "ndcg@10": values / 2})
+
+
+TABLE = Table(
+    "Runs",
+    ("model", "epochs", "recall@20"),
+    (
+        ("A|B", 12, Estimate(Interval(0.05894, 0.05774, 0.06014, 5, 0.001), 0.03)),
+        ("C", 7, Estimate(Interval(0.1, float("nan"), float("nan"), 1, float("nan")))),
+    ),
+    ("A note.",),
+    {"split": "test"},
+)
+
+
+def test_markdown() -> None:
+    assert TABLE.markdown() == (
+        "**Runs**\n\n"
+        "| model | epochs | recall@20 |\n"
+        "| --- | ---: | ---: |\n"
+        "| A\\|B | 12 | 0.0589 ± 0.0012 * |\n"
+        "| C | 7 | 0.1000 |\n\n"
+        "split: test.\n\n"
+        "A note.\n"
+    )
+
+
+def test_csv_keeps_full_precision_and_facts() -> None:
+    assert TABLE.csv() == (
+        "model,epochs,recall@20,recall@20_low,recall@20_high,recall@20_p,split\n"
+        "A|B,12,0.05894,0.05774,0.06014,0.03,test\n"
+        "C,7,0.1,,,,test\n"
+    )
+
+
+def test_console() -> None:
+    console = rich.console.Console(file=io.StringIO(), width=80)
+    console.print(replace(TABLE, rows=(("[bold]x[/]", 1, 0.25),)))
+    shown = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "[bold]x[/]" in shown
+    assert "0.2500" in shown
+    assert "A note." in shown
+
+
+def test_save_follows_the_ending(tmp_path) -> None:
+    assert TABLE.save(tmp_path / "new" / "t.md").read_text() == TABLE.markdown()
+    assert TABLE.save(tmp_path / "t.csv").read_text() == TABLE.csv()
+    with pytest.raises(JmmrecError, match=r"ends in '\.tex'"):
+        TABLE.save(tmp_path / "t.tex")
+
+
+def test_a_row_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(JmmrecError, match="row 1 of table 'T' has 1 cells for 2 columns"):
+        Table("T", ("a", "b"), ((1, 2), (1,)))
+
+
+def test_comparison_marks_what_differs_and_only_that() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05), "same": replace(evaluation(), seeds=(0, 1, 2))}
+    table = comparison_table(runs, ["recall@20", "ndcg@10"], baseline="base")
+    base, better, same = table.rows
+    assert [cell.p for cell in base[1:]] == [None, None]
+    assert [cell.mark for cell in better[1:]] == ["**", "**"]
+    assert [cell.p for cell in same[1:]] == [1.0, 1.0]
+    assert table.facts == {"split": "test", "masked": "train", "users": 50, "seeds": "0:3"}
+    assert table.remarks[-1] == (
+        "* p < 0.05, ** p < 0.01 against base: paired t-test over 50 users (their values averaged over seeds), "
+        "Holm-corrected for 4 tests."
+    )
+
+
+def test_comparison_means_are_those_of_the_seeds() -> None:
+    run = evaluation()
+    ((_, cell),) = comparison_table({"A": run}, ["recall@20"]).rows
+    assert cell.interval.mean == pytest.approx(run.per_user["recall@20"].mean())
+    assert cell.interval.std == pytest.approx(run.per_seed["recall@20"].std(ddof=1))
+    assert cell.p is None
+
+
+def test_users_in_another_order_change_nothing() -> None:
+    run, turn = evaluation(0.01), np.random.default_rng(0).permutation(50)
+    turned = replace(run, users=run.users[turn], per_user={k: v[:, turn] for k, v in run.per_user.items()})
+    tables = [comparison_table({"base": evaluation(), "A": r}, ["ndcg@10"], "base").csv() for r in (run, turned)]
+    first, second = ([float(x) for x in row[1:5]] for row in (list(csv.reader(io.StringIO(t)))[2] for t in tables))
+    np.testing.assert_allclose(first, second, rtol=1e-9)
+
+
+def test_different_seeds_get_a_column() -> None:
+    table = comparison_table({"A": evaluation(), "B": evaluation(0.1, seeds=(0, 7))}, ["recall@20"])
+    assert table.columns == ("model", "seeds", "recall@20")
+    assert [row[1] for row in table.rows] == ["0:3", "0,7"]
+
+
+def test_too_few_pairs_mark_nothing_and_say_so() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05)}
+    table = comparison_table(runs, ["recall@20"], "base", over="seeds")
+    assert "No marks: n too small, 3 seeds give no verdict." in table.remarks
+    assert table.rows[1][1].p is None
+
+
+def test_pairs_over_seeds() -> None:
+    seeds = (0, 1, 2, 3, 4)
+    runs = {"base": evaluation(seeds=seeds), "better": evaluation(0.05, seeds=seeds)}
+    table = comparison_table(runs, ["recall@20"], "base", over="seeds", method="wilcoxon")
+    assert table.rows[1][1].p == pytest.approx(2 / 2**5)  # all five agree: the least p there is
+    assert "paired Wilcoxon test over 5 seeds" in table.remarks[-1]
+
+
+@pytest.mark.parametrize(
+    ("other", "options", "message"),
+    [
+        (replace(evaluation(), split="valid"), {}, "other was evaluated with split 'valid' and base with 'test'"),
+        (replace(evaluation(), mask="train+valid"), {}, "with mask 'train\\+valid'"),
+        (evaluation(n=40), {}, "other was evaluated on 40 users and base on other 50"),
+        (evaluation(), {"metrics": ["mrr@3"]}, "base has no metric 'mrr@3'; it has recall@20, ndcg@10"),
+        (evaluation(), {"baseline": "C"}, "baseline is 'C'; choose one of 'base', 'other'"),
+        (evaluation(), {"over": "items"}, "over is 'items'"),
+    ],
+)
+def test_comparison_refuses(other: Evaluation, options: dict, message: str) -> None:
+    with pytest.raises(JmmrecError, match=message):
+        comparison_table({"base": evaluation(), "other": other}, **{"metrics": ["recall@20"], **options})
+
+
+def test_comparison_over_seeds_refuses_other_seeds() -> None:
+    runs = {"base": evaluation(seeds=tuple(range(5))), "other": evaluation(seeds=tuple(range(1, 6)))}
+    with pytest.raises(JmmrecError, match="other has seeds 1:6 and the baseline 0:5"):
+        comparison_table(runs, ["recall@20"], "base", over="seeds")
+    with pytest.raises(JmmrecError, match="no evaluation"):
+        comparison_table({}, ["recall@20"])
