@@ -54,7 +54,7 @@ def fit(
 
     Args:
       model: a name (`freedom`) or a backbone, one of your own too. data: a data set, or what `jmmrec.load` takes.
-      warmup: `none`, `static`, `dynamic`, `hybrid`, or a `WarmupConfig`; anything but `none` adds MDVT.
+      warmup: `none`, `static`, `dynamic`, `hybrid`, `all`, or a `WarmupConfig`; anything but `none` adds MDVT.
       mdvt: options of `Mdvt`, e.g. {"n": 4, "lam": 0.2}. seeds: one run each, in one vmapped program.
       config: a `TrainConfig`, or give its fields as keyword `options`.
       out: a run folder to write; needed to resume. resume: continue what stands there, bit-identically.
@@ -89,7 +89,7 @@ def fit(
     }
     folder = _open_folder(out, resume, record)
     bound = trainer(backbone, dataset.for_training(), config)
-    search = Search(warmup, ("none", warmup.strategy), config.reset_patience) if warmup.searches else None
+    search = Search(warmup, warmup.strategies, config.reset_patience) if warmup.searches else None
     lanes = _train(bound, search, warmup, seeds, folder, resume, quiet)
     result = _result(bound, dataset, search, lanes, seeds, folder)
     if folder:

@@ -2,7 +2,7 @@
 
 from jmmrec.train.checkpoint import Checkpoints
 from jmmrec.train.config import TrainConfig
-from jmmrec.train.evaluate import Evaluation, evaluate_split
+from jmmrec.train.evaluate import Evaluation, evaluate_split, merge_seeds
 from jmmrec.train.lane import Lane, checksum
 from jmmrec.train.loop import train_lanes
 from jmmrec.train.mdvt import Mdvt, activated, with_mdvt
@@ -12,6 +12,6 @@ from jmmrec.train.warmup import Dynamic, Hybrid, Never, Static, WarmupState
 
 __all__ = [
     "STRATEGIES", "Checkpoints", "Dynamic", "Evaluation", "Hybrid", "Lane", "Mdvt", "Never", "Search", "Static",
-    "TrainConfig", "Trainer", "WarmupConfig", "WarmupState", "activated", "checksum", "evaluate_split", "train_lanes",
+    "TrainConfig", "Trainer", "WarmupConfig", "WarmupState", "activated", "checksum", "evaluate_split", "merge_seeds", "train_lanes",
     "trainer", "with_mdvt",
 ]  # fmt: skip

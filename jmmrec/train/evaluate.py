@@ -67,6 +67,25 @@ class Evaluation:
         return found
 
 
+def merge_seeds(parts: Sequence[Evaluation]) -> Evaluation:
+    """Evaluations of different seeds on the same split and users as one.
+
+    Raises:
+      ConfigError: another split, mask or set of users, or a seed that comes twice.
+    """
+    first, seeds = parts[0], tuple(seed for part in parts for seed in part.seeds)
+    if any((p.split, p.mask) != (first.split, first.mask) or not np.array_equal(p.users, first.users) for p in parts):
+        raise ConfigError("evaluations on different splits, masks or users cannot be merged.")
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"evaluations to merge share seeds ({seeds}); give each seed once.")
+    return dataclasses.replace(
+        first,
+        seeds=seeds,
+        per_user={name: np.concatenate([p.per_user[name] for p in parts]) for name in first.per_user},
+        catalogue={name: np.concatenate([p.catalogue[name] for p in parts]) for name in first.catalogue},
+    )
+
+
 @functools.partial(jax.jit, static_argnames=("model", "k", "memory"))
 def rank(model: Backbone, params, state, static, users: jax.Array, exclude, k: int, memory: int) -> jax.Array:
     """The k best items of each user, int32 (n, k), best first, without the excluded pairs; blocked.

@@ -21,7 +21,7 @@ class WarmupConfig:
     """Which warm-up, with the options of MDVT.
 
     Attributes:
-      strategy: `none` (the backbone alone), `static`, `dynamic` or `hybrid`.
+      strategy: `none` (the backbone alone), `static`, `dynamic`, `hybrid`, or `all` of them on shared branches.
       thresholds: T_S to try for `static`; of several the best on valid is kept.
       gap: g. span: s. static_rule, dynamic_rule, dynamic_min_epoch: see `Static` and `Dynamic`.
 
@@ -38,7 +38,7 @@ class WarmupConfig:
     dynamic_min_epoch: int = 3
 
     def __post_init__(self) -> None:
-        check_choice("warmup", self.strategy, STRATEGIES)
+        check_choice("warmup", self.strategy, (*STRATEGIES, "all"))
         check_range("the number of thresholds", len(self.thresholds), 1, 1000)
         for threshold in self.thresholds:
             Static(threshold, self.static_rule)
@@ -52,7 +52,12 @@ class WarmupConfig:
     @property
     def searches(self) -> bool:
         """Whether one policy is not enough and branches have to be tried."""
-        return self.strategy == "hybrid" or (self.strategy == "static" and len(self.thresholds) > 1)
+        return self.strategy in ("hybrid", "all") or (self.strategy == "static" and len(self.thresholds) > 1)
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """What a search with these options compares, the chosen one last."""
+        return STRATEGIES if self.strategy == "all" else ("none", self.strategy)
 
     @property
     def policy(self) -> Policy:

@@ -44,11 +44,10 @@ def test_parity_of_losses(case, gap) -> None:
         assert gap(value, theirs[term]) < 1e-5, term
 
 
-@each_model
+# Those of the _VP models are only stored with the virtual loss on: see test_virtual.py.
+@pytest.mark.parametrize("name", NAMES[:4], ids=str.lower)
 def test_parity_of_gradients(name, case, gap) -> None:
     model, static, params, (state, aux), numbers = case
-    if name.endswith("_VP"):
-        pytest.skip("only stored with the virtual loss on: see test_virtual.py")
 
     def loss(p):
         encoded = model.encode(p, state, static, aux, key=jax.random.key(0), train=True)
