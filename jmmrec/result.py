@@ -124,7 +124,7 @@ class Result:
         """Test metrics, training items masked, averaged over users and seeds; see `evaluate` for all options."""
         return self.evaluate().mean
 
-    def evaluate(self, split: str = "test", mask: str = "train", strategy: str | None = None, **options) -> Evaluation:
+    def evaluate(self, split: str = "test", mask: str = "train", strategy: str | None = None, **options: Any) -> Evaluation:
         """Metrics on a split, see `jmmrec.train.evaluate_split`.
 
         Args:
@@ -139,7 +139,7 @@ class Result:
                 known = ", ".join(self.outcomes) or "none, as nothing was searched"
                 raise ConfigError(f"this run has no outcome for {strategy!r}; it has {known}.")
             lanes = self.outcomes[strategy]
-        options = {"memory": self.config.rank_memory} | options
+        options.setdefault("memory", self.config.rank_memory)
         return evaluate_split(self.model, _best(lanes), self.static, self.dataset, split=split, mask=mask, **options)
 
     def recommend(

@@ -10,8 +10,7 @@ from jmmrec.errors import check_choice
 SAMPLERS = ("pairs", "users")
 
 
-@flax.struct.dataclass
-class NegativeTable:
+class NegativeTable(flax.struct.PyTreeNode):
     """What drawing negatives needs: each user's training items as sorted ranks among the candidates.
 
     Attributes:
@@ -39,7 +38,8 @@ def negative_table(train: np.ndarray, n_users: int) -> NegativeTable:
     candidates, ranks = np.unique(rows[:, 1], return_inverse=True)
     indptr = np.searchsorted(rows[:, 0], np.arange(n_users + 1))
     halvings = int(np.diff(indptr).max()).bit_length()
-    return NegativeTable(*(jnp.asarray(a, jnp.int32) for a in (candidates, indptr, ranks)), halvings)
+    arrays = (jnp.asarray(a, jnp.int32) for a in (candidates, indptr, ranks))
+    return NegativeTable(*arrays, halvings=halvings)
 
 
 def draw_negatives(key: jax.Array, table: NegativeTable, users: jax.Array) -> jax.Array:

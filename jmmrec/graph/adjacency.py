@@ -14,8 +14,7 @@ NORMS = ("sym_eps7", "sym_exact", "sym_eps8", "row_selfloop", "mean", "rowhalf_e
 EPSILON = {"sym_eps7": 1e-7, "sym_eps8": 1e-8, "rowhalf_eps8": 1e-8}
 
 
-@flax.struct.dataclass
-class Adjacency:
+class Adjacency(flax.struct.PyTreeNode):
     """A sparse matrix in compressed rows together with its transpose, so that both directions read rows.
 
     Attributes:

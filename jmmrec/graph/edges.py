@@ -8,8 +8,7 @@ import numpy as np
 from jmmrec.graph.adjacency import Adjacency, Bipartite, edge_values
 
 
-@flax.struct.dataclass
-class EdgeList:
+class EdgeList(flax.struct.PyTreeNode):
     """Training edges sorted by (user, item), with what a rebuild on the device needs.
 
     Attributes:
@@ -35,7 +34,7 @@ def edge_list(interactions: np.ndarray, n_users: int, n_items: int) -> EdgeList:
     degree = np.bincount(user, minlength=n_users)[user], np.bincount(item, minlength=n_items)[item]
     weight = edge_values("sym_eps7", degree[0].astype(np.float64), degree[1].astype(np.float64))
     arrays = [jnp.asarray(a, jnp.int32) for a in (user, item, np.lexsort((user, item)))]
-    return EdgeList(*arrays, jnp.asarray(weight, jnp.float32), n_users, n_items)
+    return EdgeList(*arrays, weight=jnp.asarray(weight, jnp.float32), n_users=n_users, n_items=n_items)
 
 
 def sample_edges(key: jax.Array, weight: jax.Array, n: int) -> jax.Array:

@@ -1,6 +1,7 @@
 """`propagate(adjacency, x)`: the one sparse product of the library, with its own backward and batching rules."""
 
 import functools
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,6 @@ from jax.experimental.sparse import BCSR
 from jmmrec.graph.adjacency import Adjacency, Bipartite, row_of_entry
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool = False) -> jax.Array:
     """Sparse matrix times dense table, `adjacency @ x`.
 
@@ -28,6 +28,11 @@ def propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool = False) 
     >>> propagate(a, jnp.array([[1.0], [5.0]])).tolist()
     [[10.0]]
     """
+    return cast(jax.Array, _propagate(adjacency, x, value_gradient))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool) -> jax.Array:
     return _product(adjacency.indptr, adjacency.indices, adjacency.values, x)
 
 
@@ -46,7 +51,7 @@ def _backward(value_gradient: bool, saved, g: jax.Array):
     return zeros.replace(values=values_bar, t_values=jnp.zeros_like(adjacency.t_values)), x_bar
 
 
-propagate.defvjp(_forward, _backward)
+_propagate.defvjp(_forward, _backward)
 
 
 def propagate_bipartite(graph: Bipartite, user: jax.Array, item: jax.Array) -> tuple[jax.Array, jax.Array]:

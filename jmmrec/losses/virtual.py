@@ -36,8 +36,8 @@ def mine(
     >>> [side.ravel().tolist() for side in mine(jnp.array([[1.0, 0.0], [0.0, 2.0]]), z, 1)]
     [[0, 1], [2, 3]]
     """
-    unit = [normalise_rows(jax.lax.stop_gradient(table)) for table in (user, item)]
-    found = extremes(*unit, n, n, exclude=exclude_top, exclude_bottom=exclude_bottom, memory=memory)
+    user, item = (normalise_rows(jax.lax.stop_gradient(table)) for table in (user, item))
+    found = extremes(user, item, n, n, exclude=exclude_top, exclude_bottom=exclude_bottom, memory=memory)
     return found.top, found.bottom
 
 

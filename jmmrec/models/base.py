@@ -27,8 +27,7 @@ class Batch(NamedTuple):
     step: jax.Array
 
 
-@flax.struct.dataclass
-class Encoded:
+class Encoded(flax.struct.PyTreeNode):
     """What every backbone's `encode` returns; scores are `user @ item.T`.
 
     Attributes:

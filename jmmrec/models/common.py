@@ -90,9 +90,9 @@ def raw_features(data: TrainingData) -> dict[str, jax.Array]:
     Raises:
       DataError: the data set has no modality.
 
-    >>> d = TrainingData(1, 1, np.zeros((1, 2), int), np.zeros((0, 2), int), {"text": Modality(np.ones((1, 3)))}, "", "")
-    >>> raw_features(d)["text"].shape
-    (1, 3)
+    >>> from jmmrec.data.synthetic import demo_dataset
+    >>> raw_features(demo_dataset().for_training())["text"].shape
+    (600, 32)
     """
     if not data.modalities:
         raise DataError(f"{data.name} has no modality; use an id-only model such as lightgcn, or add <name>_feat.npy.")

@@ -65,7 +65,7 @@ class LightGcn(Backbone):
 
     def encode(self, params, state, static, aux, *, features=None, key=None, train) -> Encoded:
         """Mean of layers 0..L."""
-        graph = self._dropped(static, key) if train and self.edge_dropout else static["graph"]
+        graph = self._dropped(static, key) if train and self.edge_dropout and key is not None else static["graph"]
         user, item = layer_mean(graph, params["user"], params["item"], self.n_layers)
         return Encoded(user, item, {"id": (user, item)})
 

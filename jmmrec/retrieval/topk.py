@@ -31,8 +31,7 @@ class Extremes(NamedTuple):
     bottom_scores: jax.Array
 
 
-@flax.struct.dataclass
-class Exclusion:
+class Exclusion(flax.struct.PyTreeNode):
     """(query, item) pairs that must not be retrieved, cut into the blocks of queries that will be searched.
 
     Attributes:

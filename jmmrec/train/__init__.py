@@ -12,6 +12,6 @@ from jmmrec.train.warmup import Dynamic, Hybrid, Never, Static, WarmupState
 
 __all__ = [
     "STRATEGIES", "Checkpoints", "Dynamic", "Evaluation", "Hybrid", "Lane", "Mdvt", "Never", "Search", "Static",
-    "TrainConfig", "Trainer", "WarmupConfig", "WarmupState", "activated", "checksum", "evaluate_split", "merge_seeds", "train_lanes",
-    "trainer", "with_mdvt",
+    "TrainConfig", "Trainer", "WarmupConfig", "WarmupState", "activated", "checksum", "evaluate_split", "merge_seeds",
+    "train_lanes", "trainer", "with_mdvt",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill: safetensors and JSON, written aside, flushed to disk, renamed, and checked on reading.
+"""Checkpoints that survive a kill: safetensors and JSON, written aside, flushed, renamed, and checked on reading.
 
 A checkpoint is a manifest `checkpoints/<epochs>.json` naming one file `checkpoints/lanes/<sha256>.safetensors` for
 each lane. Files are named by their content, so an unchanged lane is never written twice, and the last two
