@@ -1,6 +1,7 @@
 """The calls of a notebook: `fit` trains, `open_run` reads a run back, `evaluate` opens a split."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,8 +90,12 @@ def fit(
     }
     folder = _open_folder(out, resume, record)
     bound = trainer(backbone, dataset.for_training(), config)
+    if folder and not folder.exists:  # only now: options that do not fit the data leave no folder behind
+        folder.write(record | environment() | {"status": "running"})
     search = Search(warmup, warmup.strategies, config.reset_patience) if warmup.searches else None
     lanes = _train(bound, search, warmup, seeds, folder, resume, quiet)
+    if folder:
+        folder.write_history(lanes)  # in one order, whether or not the run was ever interrupted
     result = _result(bound, dataset, search, lanes, seeds, folder)
     if folder:
         _finish(folder, result)
@@ -138,7 +143,6 @@ def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any]) -
     if not folder.exists:
         if resume:
             raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
-        folder.write(record | environment() | {"status": "running"})
         return folder
     before = folder.read()
     for part, fields in (("data", ("digest",)), ("model", None), ("warmup", None), ("config", None), ("seeds", None)):
@@ -172,10 +176,10 @@ def _train(
     fresh = search.trunks(bound, seeds) if search else [bound.start(seed, warmup.policy) for seed in seeds]
     lanes = checkpoints.load(bound) if checkpoints and resume and checkpoints.manifests() else fresh
     for sentence in checkpoints.refused if checkpoints else ():
-        print(f"jmmrec: {sentence} The one before it is used.")
+        print(f"jmmrec: {sentence} The one before it is used.", file=sys.stderr)
     if folder:
         folder.write_history(lanes)
-    with _reporting(bound, len(seeds), folder, quiet) as on_epoch:
+    with _reporting(bound, 0 if search else len(seeds), folder, quiet) as on_epoch:
         try:
             grow = search.grow if search else None
             return train_lanes(bound, lanes, grow=grow, on_epoch=on_epoch, checkpoints=checkpoints)
@@ -191,12 +195,13 @@ def _reporting(
     bound: Trainer, n_seeds: int, folder: RunFolder | None, quiet: bool
 ) -> Iterator[Callable[[Sequence[Lane]], None]]:
     monitor, config = bound.config.monitor, bound.config
-    started, count = time.monotonic(), 0
+    first, rounds = 0.0, 0
     with Progress(config.epochs, n_seeds, quiet=quiet) as progress:
 
         def on_epoch(lanes: Sequence[Lane]) -> None:
-            nonlocal count
-            count += len(lanes)
+            nonlocal first, rounds
+            # Counted in rounds, from the end of the first, which holds the compilation.
+            first, rounds = first or time.monotonic(), rounds + 1
             if folder:
                 folder.append_history(lanes)
             memory = peak_memory()
@@ -210,7 +215,7 @@ def _reporting(
                     "valid": sum(known) / len(known) if known else None,
                     "best": sum(lane.best_score for lane in lanes) / len(lanes),
                     "patience_left": max(config.patience + 1 - lane.stale for lane in lanes),
-                    "epochs_per_s": count / (time.monotonic() - started),
+                    "epochs_per_s": (rounds - 1) / (time.monotonic() - first) if rounds > 1 else None,
                     "active_seeds": len(lanes),
                     "memory_bytes": memory.device or memory.process,
                 }
@@ -375,6 +380,7 @@ def evaluate(
         entry = {
             "split": split,
             "mask": mask,
+            "strategy": options.get("strategy"),
             "seeds": list(found.seeds),
             "left_out": found.left_out,
             "mean": found.mean,

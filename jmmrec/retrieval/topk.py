@@ -1,8 +1,8 @@
 """Exact top-n and bottom-n of inner products, in blocks: no queries×items array ever exists.
 
-Peak memory above the inputs is `3 * block * n_items * 4` bytes for the score block, its copy masked for the top
-and its copy for the bottom, plus the `(n_queries, n)` results; `block` is chosen so that the first term stays
-under the `memory` that was asked for.
+Peak memory above the inputs is `3 * block * n_items * 4` bytes for the score block, its copy masked for the top and
+its copy for the bottom, plus the padded items and the `(n_queries, n)` results. `block` is at most 128 queries, since
+larger blocks leave the processor's caches, and smaller where `memory` asks for it.
 """
 
 import math
@@ -17,6 +17,7 @@ from jmmrec.errors import ConfigError
 
 MEMORY = 96 * 2**20
 ITEM_BLOCK = 1 << 16
+BLOCK = 128  # queries; larger blocks leave the caches and are slower
 
 
 class Extremes(NamedTuple):
@@ -48,13 +49,13 @@ class Exclusion(flax.struct.PyTreeNode):
 
 
 def block_size(n_queries: int, n_items: int, memory: int = MEMORY) -> int:
-    """Queries in one block: the largest power of two whose three score blocks fit into `memory` bytes.
+    """Queries in one block: `BLOCK`, or the largest power of two whose three score blocks fit into `memory` bytes.
 
-    >>> block_size(20_000, 7_050)
-    1024
+    >>> block_size(20_000, 7_050), block_size(20_000, 7_050, memory=2**20)
+    (128, 8)
     """
     fits = max(1, memory // (3 * 4 * min(n_items, ITEM_BLOCK)))
-    return min(1 << (fits.bit_length() - 1), 1 << (max(n_queries, 1) - 1).bit_length())
+    return min(BLOCK, 1 << (fits.bit_length() - 1), 1 << (max(n_queries, 1) - 1).bit_length())
 
 
 def exclusion(query: np.ndarray, item: np.ndarray, n_queries: int, n_items: int, memory: int = MEMORY) -> Exclusion:
@@ -82,10 +83,10 @@ def exclusion(query: np.ndarray, item: np.ndarray, n_queries: int, n_items: int,
 def top_n(scores: jax.Array, n: int, group: int | None = None) -> tuple[jax.Array, jax.Array]:
     """The n largest scores of each row and their places; of equal scores the lower index comes first.
 
-    Exact in two levels: the n best items lie in the n groups with the best maxima, so only those are sorted.
+    Exact in two levels: the n best items lie in the n groups with the best maxima, so only those are looked into.
 
     Args:
-      scores: (rows, n_items). group: items in a group; default near sqrt(n_items / n).
+      scores: (rows, n_items). group: items in a group; default near sqrt(n_items / 2n).
 
     Returns:
       values (rows, n), indices int32 (rows, n), best first.
@@ -93,19 +94,54 @@ def top_n(scores: jax.Array, n: int, group: int | None = None) -> tuple[jax.Arra
     >>> top_n(jnp.array([[3.0, 9.0, 1.0]]), 2)[1].tolist()
     [[1, 0]]
     """
-    rows, n_items = scores.shape
+    n_items = scores.shape[1]
     if n > n_items:
         raise ConfigError(f"the {n} best of {n_items} items were asked for; ask for at most {n_items}.")
-    group = group or min(128, max(16, 1 << round(math.log2(math.sqrt(n_items / n)))))
-    if 2 * n * group >= n_items:
-        return jax.lax.top_k(scores, n)
-    padding = -n_items % group
-    scores = jnp.pad(scores, ((0, 0), (0, padding)), constant_values=-jnp.inf).reshape(rows, -1, group)
+    group = group or _group(n_items, n)
+    columns = jnp.pad(scores.T, ((0, -n_items % group), (0, 0)))
+    return _best_of_columns(columns, n_items, n, group)
+
+
+def _group(n_items: int, n: int) -> int:
+    return min(64, max(16, 1 << round(math.log2(math.sqrt(n_items / (2 * n))))))
+
+
+def _best_of_columns(columns: jax.Array, n_items: int, n: int, group: int, lowest: bool = False):
+    """`top_n` of (items, queries), items padded to whole groups; results (queries, n), negated if the lowest.
+
+    Items come first because reductions and selections then run over many queries at once in vector registers.
+    """
+    columns = columns.reshape(-1, group, columns.shape[1])
+    reduce = jnp.min if lowest else jnp.max
+    filled = n_items - (len(columns) - 1) * group
+    groups = reduce(columns, axis=1).at[-1].set(reduce(columns[-1, :filled], axis=0))
     # Ascending groups keep equal scores in the order of their items.
-    best = jnp.sort(jax.lax.top_k(scores.max(axis=-1), n)[1], axis=-1)
-    finalists = jnp.take_along_axis(scores, best[:, :, None], axis=1).reshape(rows, n * group)
-    values, place = jax.lax.top_k(finalists, n)
-    return values, jnp.take_along_axis(best, place // group, axis=1) * group + place % group
+    best = jnp.sort(_first_best(-groups if lowest else groups, min(n, len(groups)))[1], axis=0)
+    finalists = jnp.take_along_axis(columns, best[:, None, :], axis=0)
+    place = best[:, None, :] * group + jnp.arange(group, dtype=jnp.int32)[:, None]
+    finalists = jnp.where(place < n_items, -finalists if lowest else finalists, -jnp.inf)
+    values, at = _first_best(finalists.reshape(-1, columns.shape[-1]), n)
+    index = jnp.take_along_axis(best, at // group, axis=0) * group + at % group
+    return values.T, index.T
+
+
+def _first_best(scores: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
+    """The n largest of every column and their rows, lower row first; a maximum at a time, faster than a sort.
+
+    Taken scores become -inf, so those that were -inf before stand a little higher meanwhile.
+    """
+    floor = jnp.finfo(scores.dtype).min
+    place = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 0)
+
+    def take(left: jax.Array, _: None):
+        # The barriers keep the reductions plain: fused with what feeds them they are not vectorised.
+        left = jax.lax.optimization_barrier(left)
+        value = left.max(axis=0)
+        row = jax.lax.optimization_barrier(jnp.where(left == value, place, len(left) - 1)).min(axis=0)
+        return jnp.where(place == row, -jnp.inf, left), (value, row)
+
+    _, (values, rows) = jax.lax.scan(take, jnp.maximum(scores, floor), None, length=n, unroll=n <= 8)
+    return jnp.where(values == floor, -jnp.inf, values), rows
 
 
 def extremes(
@@ -162,22 +198,32 @@ def extremes(
 
 def _search_block(rows, items, low, number, n_top, n_bottom, exclude, exclude_bottom, precision) -> Extremes:
     """One block of queries against one block of items; bottom scores are negated."""
-    scores = jnp.matmul(rows, items.T, precision=precision)
-    top, bottom = min(n_top, len(items)), min(n_bottom, len(items))
-    high = top_n(_masked(scores, exclude, number, low), top) if top else _nothing(rows)
-    less = top_n(_masked(-scores, exclude_bottom, number, low), bottom) if bottom else _nothing(rows)
+    n_items = len(items)
+    top, bottom = min(n_top, n_items), min(n_bottom, n_items)
+    group = _group(n_items, max(top, bottom, 1))
+    items = jnp.pad(items, ((0, -n_items % group), (0, 0)))
+    # The barrier keeps the product whole: jaxlib 0.10.1 crashes on some maxima fused into it.
+    scores = jax.lax.optimization_barrier(jnp.matmul(items, rows.T, precision=precision))
+    high, less = _nothing(rows), _nothing(rows)
+    if top:
+        masked = _masked(scores, exclude, number, low, -jnp.inf)
+        high = _best_of_columns(masked, n_items, top, group)
+    if bottom:
+        masked = _masked(scores, exclude_bottom, number, low, jnp.inf)
+        less = _best_of_columns(masked, n_items, bottom, group, lowest=True)
     return Extremes(high[1] + low, high[0], less[1] + low, less[0])
 
 
-def _masked(scores: jax.Array, exclude: Exclusion | None, number: jax.Array, low: int) -> jax.Array:
+def _masked(scores: jax.Array, exclude: Exclusion | None, number: jax.Array, low: int, value: float) -> jax.Array:
     if exclude is None:
         return scores
     start = exclude.start[number]
     query = jax.lax.dynamic_slice_in_dim(exclude.query, start, exclude.width) - number * exclude.block
     item = jax.lax.dynamic_slice_in_dim(exclude.item, start, exclude.width) - low
-    # Pairs of the next block and of other item blocks go to a row that does not exist and are dropped.
-    inside = (query >= 0) & (query < len(scores)) & (item >= 0) & (item < scores.shape[1])
-    return scores.at[jnp.where(inside, query, len(scores)), item].set(-jnp.inf, mode="drop")
+    # Pairs of the next block and of other item blocks go to a column that does not exist and are dropped.
+    n_items, n_queries = scores.shape
+    inside = (query >= 0) & (query < n_queries) & (item >= 0) & (item < n_items)
+    return scores.at[item, jnp.where(inside, query, n_queries)].set(value, mode="drop")
 
 
 def _merge(parts: list[tuple[jax.Array, jax.Array]], n: int) -> tuple[jax.Array, jax.Array]:
