@@ -1,21 +1,22 @@
 """The calls of a notebook: `fit` trains, `open_run` reads a run back, `evaluate` opens a split."""
 
 import contextlib
+import dataclasses
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import safetensors.numpy
+import numpy as np
 
 from jmmrec.data import Dataset, load
-from jmmrec.errors import CheckpointError, ConfigError, DataError, DivergenceError
+from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.models import Backbone, make
 from jmmrec.report.progress import Progress, peak_memory
 from jmmrec.result import Result
+from jmmrec.runs import DataLike, open_run, write_result
 from jmmrec.train import (
     Checkpoints,
     Evaluation,
@@ -25,17 +26,11 @@ from jmmrec.train import (
     TrainConfig,
     Trainer,
     WarmupConfig,
-    WarmupState,
-    checksum,
     train_lanes,
     trainer,
     with_mdvt,
 )
-from jmmrec.train.checkpoint import pack, unpack, write_file
-from jmmrec.train.record import RunFolder, environment, model_from, model_record
-from jmmrec.train.warmup import Never
-
-DataLike = Dataset | str | Path
+from jmmrec.train.record import RunFolder, environment, model_record
 
 
 def fit(
@@ -98,7 +93,7 @@ def fit(
         folder.write_history(lanes)  # in one order, whether or not the run was ever interrupted
     result = _result(bound, dataset, search, lanes, seeds, folder)
     if folder:
-        _finish(folder, result)
+        write_result(folder, result)
     return result
 
 
@@ -112,11 +107,9 @@ def _config(config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConf
         raise ConfigError(f"unknown option among {', '.join(options)}; training has {known}.") from error
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    import dataclasses
-    import json
-
-    return json.loads(json.dumps(dataclasses.asdict(value)))
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value))
 
 
 def _data_record(dataset: Dataset) -> dict[str, Any]:
@@ -145,22 +138,16 @@ def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any]) -
             raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
         return folder
     before = folder.read()
-    for part, fields in (("data", ("digest",)), ("model", None), ("warmup", None), ("config", None), ("seeds", None)):
-        old, new = before.get(part), _json(record[part])
-        if fields:
-            old, new = ({f: side.get(f) for f in fields} for side in (old or {}, new))
-        if old != new:
+    now = _plain(record)
+    for part in ("data", "model", "warmup", "config", "seeds"):
+        old, new = before.get(part), now[part]
+        # Where the files lie may change, what is in them may not.
+        if (old["digest"] != new["digest"]) if part == "data" and old else old != new:
             raise CheckpointError(
                 f"{folder.path} was started with another {part} than now given; "
                 "resume with what is written in its run.json, or choose another folder."
             )
     return folder
-
-
-def _json(value: Any) -> Any:
-    import json
-
-    return json.loads(json.dumps(value))
 
 
 def _train(
@@ -246,115 +233,6 @@ def _result(
     return Result(bound.model, dataset, bound.config, bound.static, chosen, outcomes, epochs, path)
 
 
-def _finish(folder: RunFolder, result: Result) -> None:
-    groups = dict(result.outcomes) or {"chosen": result.lanes}
-    arrays, lanes = {}, {}
-    for group, members in groups.items():
-        for seed, lane in members.items():
-            arrays |= pack(lane.best, f"{group}/{seed}/")
-            lanes.setdefault(group, {})[str(seed)] = {
-                "lane": lane.label,
-                "epochs": lane.epoch,
-                "best_epoch": lane.best_epoch,
-                "best_valid": lane.best_score,
-                "virtual_since": lane.warmup.since if lane.warmup.active else None,
-                "stopped": lane.stopped,
-                "checksum": checksum(lane.best),
-            }
-    write_file(folder.path / "model.safetensors", safetensors.numpy.save(arrays))
-    trained, scratch = result.epochs
-    folder.update(status="finished", lanes=lanes, epochs_trained=trained, epochs_from_scratch=scratch)
-
-
-def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone | None = None) -> Result:
-    """Reads a finished run back.
-
-    Args:
-      folder: what `fit` wrote with out=. data: if it is no longer where the run found it.
-      model: the backbone, if it is one of your own.
-
-    Raises:
-      CheckpointError: no finished run, damaged, or of other data than now found.
-    """
-    run = RunFolder(folder)
-    record = run.read()
-    if record.get("status") != "finished":
-        raise CheckpointError(
-            f"the run in {run.path} is {record.get('status', 'unknown')}; finish it with: jmmrec train --resume {run.path}"
-        )
-    dataset = _data_of(record, data, run.path)
-    backbone = model or model_from(record["model"])
-    config = TrainConfig(**record["config"])
-    bound = trainer(backbone, dataset.for_training(), config)
-    outcomes = _read_lanes(run, record, bound)
-    chosen = outcomes[list(outcomes)[-1]]
-    epochs = (record["epochs_trained"], record["epochs_from_scratch"])
-    kept = {} if list(outcomes) == ["chosen"] else outcomes
-    return Result(backbone, dataset, config, bound.static, chosen, kept, epochs, run.path)
-
-
-def _data_of(record: dict[str, Any], data: DataLike | None, path: Path) -> Dataset:
-    source = record["data"]["source"]
-    if data is None and not source:
-        raise DataError(f"the run in {path} was trained on data made in memory; pass the data set.")
-    if data is None:
-        dataset = load(**source)
-    elif isinstance(data, Dataset):
-        dataset = data
-    else:
-        dataset = load(**(source | {"path": data}))
-    if dataset.digest != record["data"]["digest"]:
-        raise CheckpointError(
-            f"{dataset.name} is not the data the run in {path} was trained on (its digest differs); "
-            "give the same files, split and modalities."
-        )
-    return dataset
-
-
-def _read_lanes(run: RunFolder, record: dict[str, Any], bound: Trainer) -> dict[str, dict[int, Lane]]:
-    import json
-
-    path = run.path / "model.safetensors"
-    try:
-        arrays = safetensors.numpy.load_file(path)
-        lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    except Exception as error:
-        raise CheckpointError(f"the run in {run.path} cannot be read ({error}); train it anew.") from error
-    outcomes: dict[str, dict[int, Lane]] = {}
-    for group, members in record["lanes"].items():
-        for text, about in members.items():
-            seed = int(text)
-            fresh = jax.eval_shape(lambda seed=seed: bound.start(seed).train)
-            best = unpack(arrays, f"{group}/{seed}/", (fresh.params, fresh.state), path)
-            if checksum(best) != about["checksum"]:
-                raise CheckpointError(
-                    f"{path} is damaged: the parameters of seed {seed} are not those that were written."
-                )
-            since = about["virtual_since"]
-            outcomes.setdefault(group, {})[seed] = Lane(
-                label=about["lane"],
-                seed=seed,
-                policy=Never(),
-                warmup=WarmupState(since is not None, since),
-                train=None,
-                best=best,
-                epoch=about["epochs"],
-                best_score=about["best_valid"],
-                best_epoch=about["best_epoch"],
-                stopped=about["stopped"],
-                history=_history(lines, seed, about["lane"], since),
-            )
-    return outcomes
-
-
-def _history(lines: list[dict], seed: int, label: str, since: int | None) -> tuple[dict, ...]:
-    """A lane's own epochs, after those it inherited from the trunk of its seed."""
-    own = [line for line in lines if line["lane"] == label]
-    trunk = [line for line in lines if line["lane"] == f"seed {seed}, trunk"]
-    first = own[0]["epoch"] if own else 0
-    return tuple(line for line in trunk if line["epoch"] < first) + tuple(own)
-
-
 def evaluate(
     result: Result, data: DataLike | None = None, split: str = "test", mask: str = "train", **options
 ) -> Evaluation:
@@ -367,10 +245,6 @@ def evaluate(
     >>> found.split, found.mask, found.seeds
     ('valid', 'train', (0,))
     """
-    import dataclasses
-
-    import numpy as np
-
     if data is not None:
         dataset = data if isinstance(data, Dataset) else load(data)
         result = dataclasses.replace(result, dataset=dataset)
@@ -390,4 +264,4 @@ def evaluate(
     return found
 
 
-__all__ = ["evaluate", "fit", "jnp", "load", "open_run"]
+__all__ = ["evaluate", "fit", "load", "open_run"]

@@ -124,7 +124,9 @@ class Result:
         """Test metrics, training items masked, averaged over users and seeds; see `evaluate` for all options."""
         return self.evaluate().mean
 
-    def evaluate(self, split: str = "test", mask: str = "train", strategy: str | None = None, **options: Any) -> Evaluation:
+    def evaluate(
+        self, split: str = "test", mask: str = "train", strategy: str | None = None, **options: Any
+    ) -> Evaluation:
         """Metrics on a split, see `jmmrec.train.evaluate_split`.
 
         Args:
@@ -169,7 +171,15 @@ class Result:
         encoded = self.model.encode(*lane.best, self.static, None, train=False)
         memory = self.config.rank_memory
         found = extremes(encoded.user[jnp.asarray(rows)], encoded.item, k, exclude=pairs, memory=memory)
-        return Recommendations(data.user_ids[rows], data.item_ids[np.asarray(found.top)], np.asarray(found.top_scores))
+        scores = np.asarray(found.top_scores)
+        short = np.flatnonzero(np.isneginf(scores[:, -1]))
+        if len(short):
+            left = int(np.isfinite(scores[short[0]]).sum())
+            raise ConfigError(
+                f"k is {k} but user {data.user_ids[rows[short[0]]]} has only {left} items left that are new "
+                f"({len(short)} such users in all); lower k."
+            )
+        return Recommendations(data.user_ids[rows], data.item_ids[np.asarray(found.top)], scores)
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Loss and valid NDCG@10 by epoch, where virtual triplets came in marked; also written to `path`.

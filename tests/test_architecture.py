@@ -24,6 +24,7 @@ LAYERS = (
     ("train",),
     ("report",),
     ("result",),
+    ("runs",),
     ("api",),
     ("jmmrec",),  # the package itself, jmmrec/__init__.py
     ("doctor", "demo", "interop"),

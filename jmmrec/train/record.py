@@ -128,4 +128,4 @@ class RunFolder:
 
 
 def _line(lane: Lane, record: dict[str, Any]) -> str:
-    return json.dumps({"lane": lane.label} | record) + "\n"
+    return json.dumps({"lane": lane.label} | record, sort_keys=True) + "\n"  # as in checkpoints, which are read back

@@ -1,0 +1,137 @@
+"""Finished runs on disk: what `fit` writes at its end, and `open_run`, which reads it back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import safetensors.numpy
+
+from jmmrec.data import Dataset, load
+from jmmrec.errors import CheckpointError, DataError
+from jmmrec.models import Backbone
+from jmmrec.result import Result
+from jmmrec.train import Lane, TrainConfig, Trainer, WarmupState, checksum, trainer
+from jmmrec.train.checkpoint import pack, unpack, write_file
+from jmmrec.train.record import RunFolder, model_from
+from jmmrec.train.warmup import Never
+
+DataLike = Dataset | str | Path
+
+
+def write_result(folder: RunFolder, result: Result) -> None:
+    """Writes what a finished run is worth keeping: the best parameters of every seed and outcome, and their record.
+
+    Raises:
+      CheckpointError: it could not be written.
+    """
+    groups = dict(result.outcomes) or {"chosen": result.lanes}
+    arrays, lanes = {}, {}
+    for group, members in groups.items():
+        for seed, lane in members.items():
+            arrays |= pack(lane.best, f"{group}/{seed}/")
+            lanes.setdefault(group, {})[str(seed)] = {
+                "lane": lane.label,
+                "epochs": lane.epoch,
+                "best_epoch": lane.best_epoch,
+                "best_valid": lane.best_score,
+                "virtual_since": lane.warmup.since if lane.warmup.active else None,
+                "stopped": lane.stopped,
+                "checksum": checksum(lane.best),
+            }
+    write_file(folder.path / "model.safetensors", safetensors.numpy.save(arrays))
+    trained, scratch = result.epochs
+    folder.update(status="finished", lanes=lanes, epochs_trained=trained, epochs_from_scratch=scratch)
+
+
+def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone | None = None) -> Result:
+    """Reads a finished run back.
+
+    Args:
+      folder: what `fit` wrote with out=. data: if it is no longer where the run found it.
+      model: the backbone, if it is one of your own.
+
+    Raises:
+      CheckpointError: no finished run, damaged, or of other data than now found.
+    """
+    run = RunFolder(folder)
+    record = run.read()
+    if record.get("status") != "finished":
+        raise CheckpointError(
+            f"the run in {run.path} is {record.get('status', 'unknown')}; "
+            f"finish it with: jmmrec train --resume {run.path}."
+        )
+    dataset = data_of(record, data, run.path)
+    backbone = model or model_from(record["model"])
+    config = TrainConfig(**record["config"])
+    bound = trainer(backbone, dataset.for_training(), config)
+    outcomes = _read_lanes(run, record, bound)
+    chosen = outcomes[list(outcomes)[-1]]
+    epochs = (record["epochs_trained"], record["epochs_from_scratch"])
+    kept = {} if list(outcomes) == ["chosen"] else outcomes
+    return Result(backbone, dataset, config, bound.static, chosen, kept, epochs, run.path)
+
+
+def data_of(record: dict[str, Any], data: DataLike | None, path: Path) -> Dataset:
+    """The data set a run was trained on, loaded as it was then, or from elsewhere.
+
+    Raises:
+      DataError: the run's data came from memory and none is given. CheckpointError: it is other data.
+    """
+    source = record["data"]["source"]
+    if data is None and not source:
+        raise DataError(f"the run in {path} was trained on data made in memory; pass the data set.")
+    if data is None:
+        dataset = load(**source)
+    elif isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = load(**(source | {"path": data}))
+    if dataset.digest != record["data"]["digest"]:
+        raise CheckpointError(
+            f"{dataset.name} is not the data the run in {path} was trained on (its digest differs); "
+            "give the same files, split and modalities."
+        )
+    return dataset
+
+
+def _read_lanes(run: RunFolder, record: dict[str, Any], bound: Trainer) -> dict[str, dict[int, Lane]]:
+    path = run.path / "model.safetensors"
+    try:
+        arrays = safetensors.numpy.load_file(path)
+        lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    except Exception as error:
+        raise CheckpointError(f"the run in {run.path} cannot be read ({error}); train it anew.") from error
+    outcomes: dict[str, dict[int, Lane]] = {}
+    for group, members in record["lanes"].items():
+        for text, about in members.items():
+            seed = int(text)
+            fresh = jax.eval_shape(lambda seed=seed: bound.start(seed).train)
+            best = unpack(arrays, f"{group}/{seed}/", (fresh.params, fresh.state), path)
+            if checksum(best) != about["checksum"]:
+                raise CheckpointError(
+                    f"{path} is damaged: the parameters of seed {seed} are not those that were written."
+                )
+            since = about["virtual_since"]
+            outcomes.setdefault(group, {})[seed] = Lane(
+                label=about["lane"],
+                seed=seed,
+                policy=Never(),
+                warmup=WarmupState(since is not None, since),
+                train=None,
+                best=best,
+                epoch=about["epochs"],
+                best_score=about["best_valid"],
+                best_epoch=about["best_epoch"],
+                stopped=about["stopped"],
+                history=_history(lines, seed, about["lane"], since),
+            )
+    return outcomes
+
+
+def _history(lines: list[dict], seed: int, label: str, since: int | None) -> tuple[dict, ...]:
+    """A lane's own epochs, after those it inherited from the trunk of its seed."""
+    own = [line for line in lines if line["lane"] == label]
+    trunk = [line for line in lines if line["lane"] == f"seed {seed}, trunk"]
+    first = own[0]["epoch"] if own else 0
+    return tuple(line for line in trunk if line["epoch"] < first) + tuple(own)
