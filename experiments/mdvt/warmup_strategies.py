@@ -6,7 +6,8 @@ Last.fm-2K, which the paper does not have; and the toolbox's LightGCN and FREEDO
 Command:
     python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2
 Every (data set, model, seed) is a run folder under --runs and resumes where it was stopped; the tables are written
-from whatever is finished. `--only lfm2k-freedom-batch` and `--seeds 0:2` restrict it.
+from whatever is finished. `--only lfm2k-freedom-batch` and `--seeds 0:2` restrict it; `--plain` trains the backbone
+alone, for more seeds of the baseline than of the comparison.
 
 Settings: batch 2048, Adam 1e-3, patience 20 on valid Recall@20 (unrounded), training items masked; MDVT with
 λ 0.2, n 2, g 0.1 as the paper recommends; to fit two cores, s 1 where the paper has 2, and static thresholds {5, 20}
@@ -38,8 +39,7 @@ class Study:
 
     Attributes:
       folder, modalities: the data; (modality, weight of its item graph). model: `lightgcn` or `freedom`.
-      refresh: of the mining, or "" for no MDVT. seeds: run by default, 0, 1, ...; of these the last `plain` train the
-      backbone alone. thresholds, span: of the static and the
+      refresh: of the mining, or "" for no MDVT. seeds: run by default, 0, 1, ... thresholds, span: of the static and the
       hybrid search. reference: published values by metric, with their origin.
     """
 
@@ -48,7 +48,6 @@ class Study:
     modalities: tuple[tuple[str, float], ...]
     refresh: str
     seeds: int
-    plain: int
     thresholds: tuple[int, ...]
     span: int
     reference: tuple[tuple[str, float], ...]
@@ -71,10 +70,11 @@ LFM, TIKTOK = toolbox(0.2711, 0.3974, 0.2231), toolbox(0.0560, 0.0885, 0.0303)
 BABY = toolbox(0.0627, 0.0992, 0.0330)
 SAME_FILES, PUBLISHED = "PyTorch toolbox, same files, one seed", "MMRec benchmark, official features, one seed"
 STUDIES = (
-    Study("tiktok", "lightgcn", IMAGE_AUDIO, "", 5, 5, (0,), 0, toolbox(0.0589, 0.0922, 0.0335), SAME_FILES),
-    Study("lfm2k", "freedom", AUDIO_TEXT, "batch", 5, 0, (5, 20), 1, LFM, SAME_FILES),
-    Study("tiktok", "freedom", IMAGE_AUDIO, "epoch", 5, 2, (20,), 1, TIKTOK, SAME_FILES),
-    Study("amazon_baby", "freedom", IMAGE_TEXT, "epoch", 1, 0, (20,), 1, BABY, PUBLISHED),
+    Study("tiktok", "lightgcn", IMAGE_AUDIO, "", 5, (0,), 0, toolbox(0.0589, 0.0922, 0.0335), SAME_FILES),
+    Study("lfm2k", "freedom", AUDIO_TEXT, "batch", 5, (5, 20), 1, LFM, SAME_FILES),
+    Study("lfm2k", "freedom", AUDIO_TEXT, "epoch", 5, (5, 20), 1, LFM, SAME_FILES),
+    Study("tiktok", "freedom", IMAGE_AUDIO, "epoch", 5, (20,), 1, TIKTOK, SAME_FILES),
+    Study("amazon_baby", "freedom", IMAGE_TEXT, "epoch", 5, (20,), 1, BABY, PUBLISHED),
 )
 BY_NAME = {study.name: study for study in STUDIES}
 
@@ -84,12 +84,12 @@ def inter_file(study: Study) -> str | None:
     return "baby" if study.folder == "amazon_baby" else None
 
 
-def train(name: str, seed: int, data: str, runs: str) -> str:
+def train(name: str, seed: int, data: str, runs: str, plain: bool) -> str:
     """Runs one seed of a study to its end, in its own process; returns the run folder."""
     import jmmrec
     from jmmrec.train.record import RunFolder
 
-    study, out = BY_NAME[name], Path(runs) / f"{name}-seed{seed}"
+    study, out = BY_NAME[name], Path(runs) / f"{name}{'-plain' if plain else ''}-seed{seed}"
     folder = RunFolder(out)
     if folder.exists and folder.read()["status"] == "finished":
         return str(out)
@@ -100,7 +100,7 @@ def train(name: str, seed: int, data: str, runs: str) -> str:
     if study.model == "freedom":
         model = jmmrec.Freedom(modal_weights=study.modalities, edge_drop=0.8, modal_bpr_weight=1e-3)
     warmup, mdvt = jmmrec.WarmupConfig(), None
-    if seed < study.seeds - study.plain:
+    if study.refresh and not plain:
         warmup = jmmrec.WarmupConfig("all", thresholds=study.thresholds, gap=0.1, span=study.span)
         mdvt = {"n": 2, "lam": 0.2, "refresh": study.refresh}
     jmmrec.fit(
@@ -118,9 +118,11 @@ def collect(study: Study, data: str, runs: Path) -> dict:
     parts: dict[str, list] = {}
     since: dict[str, list] = {}
     costs = []
-    for out in sorted(runs.glob(f"{study.name}-seed*")):
+    # The comparison's own runs first: a plain run of the same seed repeats its backbone.
+    for out in (*sorted(runs.glob(f"{study.name}-seed*")), *sorted(runs.glob(f"{study.name}-plain-seed*"))):
         record = RunFolder(out).read()
-        if record["status"] != "finished":
+        known = {seed for part in parts.get("none", ()) for seed in part.seeds}
+        if record["status"] != "finished" or known & set(record["seeds"]):
             continue
         result = jmmrec.open_run(out)
         costs.append(result.epochs)
@@ -238,13 +240,14 @@ def main() -> None:
     parser.add_argument("--runs", default="runs/warmup_strategies")
     parser.add_argument("--only", nargs="*", default=list(BY_NAME), choices=list(BY_NAME))
     parser.add_argument("--seeds", help="first:last+1, instead of each study's own")
+    parser.add_argument("--plain", action="store_true", help="the backbone alone")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
     given = parser.parse_args()
     jobs = []
     for name in () if given.report else given.only:
         low, high = map(int, (given.seeds or f"0:{BY_NAME[name].seeds}").split(":"))
-        jobs += [(name, seed, given.data, given.runs) for seed in range(low, high)]
+        jobs += [(name, seed, given.data, given.runs, given.plain) for seed in range(low, high)]
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(given.jobs, mp_context=spawn) as pool:
         for future in [pool.submit(train, *job) for job in jobs]:
