@@ -78,8 +78,8 @@ def fit(
         raise ConfigError(f"seeds are {list(seeds)}; give at least one, each once, none negative.")
     record = {
         "model": model_record(backbone),
-        "warmup": _plain(warmup),
-        "config": _plain(config),
+        "warmup": dataclasses.asdict(warmup),
+        "config": dataclasses.asdict(config),
         "seeds": list(seeds),
         "data": _data_record(dataset),
     }
@@ -105,11 +105,6 @@ def _config(config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConf
     except TypeError as error:
         known = ", ".join(TrainConfig.__dataclass_fields__)
         raise ConfigError(f"unknown option among {', '.join(options)}; training has {known}.") from error
-
-
-def _plain(value: Any) -> Any:
-    """As JSON gives it back."""
-    return json.loads(json.dumps(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value))
 
 
 def _data_record(dataset: Dataset) -> dict[str, Any]:
@@ -138,7 +133,7 @@ def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any]) -
             raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
         return folder
     before = folder.read()
-    now = _plain(record)
+    now = json.loads(json.dumps(record))
     for part in ("data", "model", "warmup", "config", "seeds"):
         old, new = before.get(part), now[part]
         # Where the files lie may change, what is in them may not.
@@ -185,7 +180,7 @@ def _reporting(
     first, rounds = 0.0, 0
     with Progress(config.epochs, n_seeds, quiet=quiet) as progress:
 
-        def on_epoch(lanes: Sequence[Lane]) -> None:
+        def _on_epoch(lanes: Sequence[Lane]) -> None:
             nonlocal first, rounds
             # Counted in rounds, from the end of the first, which holds the compilation.
             first, rounds = first or time.monotonic(), rounds + 1
@@ -208,7 +203,7 @@ def _reporting(
                 }
             )
 
-        yield on_epoch
+        yield _on_epoch
 
 
 def _result(
@@ -260,7 +255,8 @@ def evaluate(
             "mean": found.mean,
         }
         run.update(evaluations=[*run.read().get("evaluations", []), entry])
-        np.savez_compressed(result.folder / "per_user.npz", users=found.users, **found.per_user)
+        arrays: dict[str, Any] = {"users": found.users, **found.per_user}
+        np.savez_compressed(result.folder / "per_user.npz", **arrays)
     return found
 
 

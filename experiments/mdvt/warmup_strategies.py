@@ -39,8 +39,8 @@ class Study:
 
     Attributes:
       folder, modalities: the data; (modality, weight of its item graph). model: `lightgcn` or `freedom`.
-      refresh: of the mining, or "" for no MDVT. seeds: run by default, 0, 1, ... thresholds, span: of the static and the
-      hybrid search. reference: published values by metric, with their origin.
+      refresh: of the mining, or "" for no MDVT. seeds: run by default, 0, 1, ... thresholds, span: of the searches.
+      reference: published values by metric, with their origin.
     """
 
     folder: str

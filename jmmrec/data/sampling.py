@@ -62,14 +62,14 @@ def draw_negatives(key: jax.Array, table: NegativeTable, users: jax.Array) -> ja
     start, degree = table.indptr[users], jnp.diff(table.indptr)[users]
     rank = jax.random.randint(key, users.shape, 0, len(table.candidates) - degree)
 
-    def halve(bounds: tuple[jax.Array, jax.Array], _: None):
+    def _halve(bounds: tuple[jax.Array, jax.Array], _: None):
         low, high = bounds
         middle = (low + high) // 2
         below = table.ranks[start + jnp.minimum(middle, degree - 1)] - middle <= rank
         open_ = low < high
         return (jnp.where(open_ & below, middle + 1, low), jnp.where(open_ & ~below, middle, high)), None
 
-    (before, _), _ = jax.lax.scan(halve, (jnp.zeros_like(degree), degree), None, length=table.halvings)
+    (before, _), _ = jax.lax.scan(_halve, (jnp.zeros_like(degree), degree), None, length=table.halvings)
     return table.candidates[rank + before]
 
 

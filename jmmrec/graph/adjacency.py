@@ -1,6 +1,6 @@
 """Sparse matrices that propagate: built once on the host, normalised as the literature does, never transposed twice."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -97,7 +97,7 @@ def _compressed(rows: np.ndarray, cols: np.ndarray, values: np.ndarray, n_rows: 
     return jnp.asarray(indptr, jnp.int32), jnp.asarray(cols, jnp.int32), jnp.asarray(values, jnp.float32)
 
 
-def edge_values(norm: str, row_degree, col_degree):
+def edge_values(norm: str, row_degree: Any, col_degree: Any) -> Any:
     """Weight of each edge from the degrees at its two ends; NumPy in, NumPy out, JAX in, JAX out.
 
     `sym_*`: (d_r + eps)^-1/2 (d_c + eps)^-1/2; `mean`: 1/d_r; `row_selfloop`: 1/(d_r + 1);

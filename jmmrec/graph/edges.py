@@ -66,10 +66,10 @@ def keep_edges(edges: EdgeList, kept: jax.Array, norm: str = "sym_eps7") -> Bipa
     t_indptr = _pointers(edges.item[across], edges.n_items)
     degree_user, degree_item = (jnp.diff(p).astype(jnp.float32) for p in (indptr, t_indptr))
 
-    def values(at: jax.Array) -> jax.Array:
+    def _values(at: jax.Array) -> jax.Array:
         return edge_values(norm, degree_user[edges.user[at]], degree_item[edges.item[at]])
 
-    down = Adjacency(indptr, edges.item[kept], values(kept), t_indptr, edges.user[across], values(across))
+    down = Adjacency(indptr, edges.item[kept], _values(kept), t_indptr, edges.user[across], _values(across))
     return Bipartite(down, down.T)
 
 

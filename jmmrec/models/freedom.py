@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
-from jmmrec.graph import bipartite, edge_list, item_graph, keep_edges, propagate, sample_edges
+from jmmrec.graph import Bipartite, bipartite, edge_list, item_graph, keep_edges, propagate, sample_edges
 from jmmrec.graph.neighbours import KNN_NORMS
 from jmmrec.models.base import Backbone, Batch, Encoded
 from jmmrec.models.common import (
@@ -98,7 +98,7 @@ class Freedom(Backbone):
             params["features"] = dict(static["features"])
         return params, ()
 
-    def epoch(self, params, state, static, key: jax.Array):
+    def epoch(self, params, state, static, key: jax.Array) -> tuple[tuple, Bipartite]:
         """Draws the epoch's edges and normalises what they leave."""
         if self.edge_drop == 0:
             return state, static["graph"]

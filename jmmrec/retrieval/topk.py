@@ -133,14 +133,14 @@ def _first_best(scores: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
     floor = jnp.finfo(scores.dtype).min
     place = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 0)
 
-    def take(left: jax.Array, _: None):
+    def _take(left: jax.Array, _: None):
         # The barriers keep the reductions plain: fused with what feeds them they are not vectorised.
         left = jax.lax.optimization_barrier(left)
         value = left.max(axis=0)
         row = jax.lax.optimization_barrier(jnp.where(left == value, place, len(left) - 1)).min(axis=0)
         return jnp.where(place == row, -jnp.inf, left), (value, row)
 
-    _, (values, rows) = jax.lax.scan(take, jnp.maximum(scores, floor), None, length=n, unroll=n <= 8)
+    _, (values, rows) = jax.lax.scan(_take, jnp.maximum(scores, floor), None, length=n, unroll=n <= 8)
     return jnp.where(values == floor, -jnp.inf, values), rows
 
 
@@ -181,7 +181,7 @@ def extremes(
     n_blocks = -(-n_queries // block)
     blocks = jnp.pad(queries, ((0, n_blocks * block - n_queries), (0, 0))).reshape(n_blocks, block, width)
 
-    def search(number_and_block: tuple[jax.Array, jax.Array]) -> Extremes:
+    def _search(number_and_block: tuple[jax.Array, jax.Array]) -> Extremes:
         number, rows = number_and_block
         parts = [
             _search_block(rows, items[low : low + ITEM_BLOCK], low, number, n_top, n_bottom,
@@ -192,7 +192,7 @@ def extremes(
         bottom, negated = _merge([(p.bottom, p.bottom_scores) for p in parts], n_bottom)
         return Extremes(top, top_scores, bottom, -negated)
 
-    found = jax.lax.map(search, (jnp.arange(n_blocks), blocks))
+    found = jax.lax.map(_search, (jnp.arange(n_blocks), blocks))
     return Extremes(*(part.reshape(n_blocks * block, part.shape[-1])[:n_queries] for part in found))
 
 

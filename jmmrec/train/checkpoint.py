@@ -66,7 +66,7 @@ def unpack(arrays: dict[str, np.ndarray], prefix: str, like: Any, source: Path) 
       CheckpointError: a missing array or another shape than `like` has.
     """
 
-    def leaf(path: Any, wanted: Any) -> jax.Array:
+    def _leaf(path: Any, wanted: Any) -> jax.Array:
         name = prefix + jax.tree_util.keystr(path)
         if name not in arrays or arrays[name].shape != wanted.shape:
             found = arrays[name].shape if name in arrays else "nothing"
@@ -76,7 +76,7 @@ def unpack(arrays: dict[str, np.ndarray], prefix: str, like: Any, source: Path) 
             )
         return jax.numpy.asarray(arrays[name], wanted.dtype)
 
-    return jax.tree_util.tree_map_with_path(leaf, like)
+    return jax.tree_util.tree_map_with_path(_leaf, like)
 
 
 class Checkpoints:

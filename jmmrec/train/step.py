@@ -35,12 +35,12 @@ def step(
     """
     encode_key, loss_key = jax.random.split(key)
 
-    def objective(params):
+    def _objective(params):
         encoded = model.encode(params, train.state, static, aux, key=encode_key, train=True)
         total, parts = model.loss(params, encoded, batch, loss_key)
         return total, (encoded, parts)
 
-    (total, (encoded, parts)), gradients = jax.value_and_grad(objective, has_aux=True)(train.params)
+    (total, (encoded, parts)), gradients = jax.value_and_grad(_objective, has_aux=True)(train.params)
     updates, opt = optimiser.update(gradients, train.opt, train.params)
     params = jax.tree.map(lambda p, u: p - rate * u, train.params, updates)
     return TrainState(params, opt, model.after_batch(train.state, encoded, batch)), parts | {"loss": total}
@@ -85,7 +85,7 @@ def run_epoch(
     hook_key, steps_key = jax.random.split(key)
     state, aux = model.epoch(train.params, train.state, static, hook_key)
 
-    def body(train: TrainState, number_and_places: tuple[jax.Array, jax.Array]):
+    def _body(train: TrainState, number_and_places: tuple[jax.Array, jax.Array]):
         number, places = number_and_places
         negative_key, step_key = jax.random.split(jax.random.fold_in(steps_key, number))
         user, positive = rows[jnp.maximum(places, 0)].T
@@ -94,7 +94,7 @@ def run_epoch(
         return step(model, optimiser, train, static, aux, batch, step_key, rate)
 
     numbers = jnp.arange(len(order), dtype=jnp.int32)
-    return jax.lax.scan(body, train._replace(state=state), (numbers, order))
+    return jax.lax.scan(_body, train._replace(state=state), (numbers, order))
 
 
 single = functools.partial(jax.jit, static_argnums=(0, 1))(run_epoch)
