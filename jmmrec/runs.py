@@ -134,4 +134,5 @@ def _history(lines: list[dict], seed: int, label: str, since: int | None) -> tup
     own = [line for line in lines if line["lane"] == label]
     trunk = [line for line in lines if line["lane"] == f"seed {seed}, trunk"]
     first = own[0]["epoch"] if own else 0
-    return tuple(line for line in trunk if line["epoch"] < first) + tuple(own)
+    kept = [line for line in trunk if line["epoch"] < first] + own
+    return tuple({key: value for key, value in line.items() if key != "lane"} for line in kept)

@@ -40,17 +40,16 @@ def parse(cls: Callable[..., T], argv: Sequence[str], prog: str, about: str = ""
 
 
 def _sentence(box: str, prog: str) -> str:
-    """What tyro drew as a box, as one sentence: its first part, without frames and help texts."""
-    lines = [line.strip("│╭╮╰╯ \t") for line in box.splitlines()[1:]]
+    """What tyro drew as a box, as one sentence: without the frame and what it says about single options."""
     parts: list[list[str]] = [[]]
-    for line in lines:
-        if line and not line.strip("─"):
+    for line in box.splitlines()[1:]:
+        line = line.strip("│╰╯").rstrip()
+        if not line.strip("─ "):
             parts.append([])
-        elif line:
-            parts[-1].append(line)
-    helps = ("For full helptext", "Argument helptext", "Perhaps you meant")
-    kept = [" ".join(part) for part in parts if part and not part[0].startswith(helps)]
-    text = "; ".join(part.rstrip(".") for part in kept).replace(" (required)", "").replace(". ", ", ")
+        elif not line.startswith(" " * 8):  # deeper lines are help texts
+            parts[-1].append(line.strip())
+    kept = [" ".join(part) for part in parts if part and not part[0].startswith(("For full", "Argument helptext"))]
+    text = re.sub(r"\.\s+(?=[A-Z])", ", ", "; ".join(part.rstrip(".") for part in kept))
     return f"{text[:1].lower()}{text[1:]}; see {prog} --help."
 
 
@@ -77,7 +76,7 @@ def texts(cls: type) -> dict[str, str]:
     found = {}
     for head, after in zip(heads, [*heads[1:], None], strict=True):
         text = section[head.end() : after.start() if after else None].strip()
-        found |= {field: text for field in head[1].split(", ")}
+        found |= dict.fromkeys(head[1].split(", "), text)
     return found
 
 
@@ -225,10 +224,18 @@ class DataOptions:
         return load(path, seed=self.split_seed, duplicates=self.duplicates, missing=self.missing, **given)
 
 
+DEFAULT = DataOptions()
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """No options."""
+
+
 def show(*things: Any) -> None:
     """Prints text and tables; where output is no terminal, tables are as wide as they need to be."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 200)
     for thing in things:
-        console.print(thing, highlight=False, markup=False, soft_wrap=isinstance(thing, str))
+        console.print(thing, highlight=False, markup=not isinstance(thing, str), soft_wrap=isinstance(thing, str))

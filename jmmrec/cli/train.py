@@ -2,7 +2,9 @@
 
 import dataclasses
 import os
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +18,8 @@ ABOUT = "Trains a model, keeps what was best on valid, evaluates it on valid and
 
 
 @dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What is the same for a new and for a continued run."""
+class Running:
+    """What is said anew each time a run is started or continued."""
 
     quiet: bool = False
     """No progress display."""
@@ -31,7 +33,23 @@ class Resume:
 
     resume: Path
     """Run folder to continue, bit-identically."""
-    run: tyro.conf.OmitArgPrefixes[RunOptions] = RunOptions()
+    running: tyro.conf.OmitArgPrefixes[Running] = Running()
+
+
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """What every model is trained with."""
+
+    data: str
+    """Data set: folder, interaction file, or synthetic."""
+    out: Path | None = None
+    """Run folder to make; default runs/DATA-MODEL-NUMBER."""
+    resume: bool = False
+    """Continue the run in --out, which must have been started with the same options."""
+    seeds: options.Seeds = (0,)
+    """One run for each, together in one program."""
+    reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
+    running: tyro.conf.OmitArgPrefixes[Running] = Running()
 
 
 def run(argv: list[str]) -> int:
@@ -40,24 +58,68 @@ def run(argv: list[str]) -> int:
     Raises:
       JmmrecError: bad options or data, a damaged run, or training diverged.
     """
+    # Set before jax is loaded: no lines about CPU features for each program that a cache holds.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if argv[:1] and not argv[0].startswith("-"):
         return _fresh(argv[0], argv[1:])
-    if not any(word.partition("=")[0] == "--resume" for word in argv) and not {"-h", "--help"} & set(argv):
+    asked = {word.partition("=")[0] for word in argv}
+    if not asked & {"--resume", "-h", "--help"}:
         raise ConfigError("name what to train first: jmmrec train MODEL --data PATH; jmmrec models lists the models.")
     given = options.parse(Resume, argv, "jmmrec train", f"{ABOUT} A new run: jmmrec train MODEL --help.")
-    return _carry_out(given.run, given.resume, lambda: _recorded(given.resume))
+    return _carry_out(given.running, given.resume, _recorded(given.resume))
 
 
-def _prepare(given: RunOptions) -> None:
-    """Before jax is imported: where compiled programs go, and no lines about CPU features for each of them."""
-    if given.compile_cache:
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(given.compile_cache)
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def _options_of(name: str) -> Any:
+    """The dataclass that `jmmrec train NAME` is parsed into: options of reading, training, warm-up, model and MDVT."""
+    from jmmrec.models import MODELS
+    from jmmrec.train import Mdvt, TrainConfig, WarmupConfig
+
+    flat = tyro.conf.arg(name="")
+    groups = {
+        "warmup": options.arguments(WarmupConfig, rename={"strategy": "warmup"}),
+        "config": options.arguments(TrainConfig),
+        "model": options.arguments(MODELS[name]),
+        "mdvt": options.arguments(Mdvt, omit=("backbone", "active")),
+    }
+    shapes: Any = {name: Annotated[cls, flat] if name in ("warmup", "config") else cls for name, cls in groups.items()}
+    fields = [(name, shapes[name], dataclasses.field(default=cls())) for name, cls in groups.items()]
+    return dataclasses.make_dataclass("Train", [("common", Annotated[Common, flat]), *fields], frozen=True)
+
+
+def _fresh(name: str, argv: list[str]) -> int:
+    from jmmrec.models import MODELS, make
+    from jmmrec.train import TrainConfig, WarmupConfig, with_mdvt
+
+    check_choice("model", name, MODELS)
+    given = options.parse(_options_of(name), argv, f"jmmrec train {name}", ABOUT)
+    common, mdvt = given.common, options.changed(given.mdvt)
+    model = make(name, **vars(given.model))
+    warmup, config = options.make(WarmupConfig, given.warmup), options.make(TrainConfig, given.config)
+    if warmup.strategy == "none" and mdvt:
+        raise ConfigError(
+            f"--mdvt.{next(iter(mdvt)).replace('_', '-')} was given but virtual triplets are off; choose a --warmup."
+        )
+    if warmup.strategy != "none":
+        model = with_mdvt(model, **mdvt)
+    if common.resume and common.out is None:
+        raise ConfigError("--resume needs --out RUN, or say only: jmmrec train --resume RUN.")
+    data = common.reading.load(common.data)
+    arguments = {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": common.seeds}
+    folder = common.out or _unused(f"{data.name}-{name}")
+    return _carry_out(common.running, folder, arguments | {"resume": common.resume})
+
+
+def _unused(stem: str) -> Path:
+    """`runs/STEM-1`, or the first number that is not taken."""
+    stem, number = re.sub(r"[^\w.-]+", "_", stem), 1
+    while Path("runs", f"{stem}-{number}").exists():
+        number += 1
+    return Path("runs", f"{stem}-{number}")
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
     """The arguments of `jmmrec.fit` that a run was started with."""
+    from jmmrec.data import load
     from jmmrec.train import TrainConfig, WarmupConfig
     from jmmrec.train.record import RunFolder, model_from
 
@@ -66,40 +128,39 @@ def _recorded(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} holds no run to resume; start one with: jmmrec train MODEL --data PATH.")
     record = found.read()
     try:
-        if not record["data"]["source"]:
-            raise CheckpointError(f"the run in {folder} was trained on data made in memory; resume it from Python.")
-        warmup = record["warmup"] | {"thresholds": tuple(record["warmup"]["thresholds"])}
-        return {
+        source, warmup = record["data"]["source"], record["warmup"]
+        settings: dict[str, Any] = {
             "model": model_from(record["model"]),
-            "data": _load(record["data"]["source"]),
-            "warmup": WarmupConfig(**warmup),
+            "warmup": WarmupConfig(**warmup | {"thresholds": tuple(warmup["thresholds"])}),
             "config": TrainConfig(**record["config"]),
             "seeds": record["seeds"],
             "resume": True,
         }
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{folder / 'run.json'} is not a record that this version can continue ({error}); train it anew."
+            f"{folder / 'run.json'} is not the record of a run ({error!r}); train it anew."
         ) from error
+    if not source:
+        raise CheckpointError(f"the run in {folder} was trained on data made in memory; resume it from Python.")
+    return settings | {"data": load(**source)}
 
 
-def _load(source: dict[str, Any]) -> Any:
-    from jmmrec.data import load
+def _carry_out(running: Running, folder: Path, arguments: dict[str, Any]) -> int:
+    import jax
 
-    return load(**source)
+    from jmmrec.api import fit
+    from jmmrec.cli.outcome import announce
+
+    if running.compile_cache:
+        jax.config.update("jax_compilation_cache_dir", str(running.compile_cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    return _interruptible(folder, lambda: announce(fit(**arguments, out=folder, quiet=running.quiet)))
 
 
-def _fresh(name: str, argv: list[str]) -> int:
-    from jmmrec.models import MODELS
-
-    check_choice("model", name, MODELS)
-    given = options.parse(_options_of(name), argv, f"jmmrec train {name}", ABOUT)
-    model, warmup, config = _settings(name, given)
-
-    def arguments() -> dict[str, Any]:
-        data = given.reading.load(given.data)
-        if given.modalities_of_model(data):
-            raise AssertionError
-        return {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": given.seeds}
-
-    raise NotImplementedError(arguments)
+def _interruptible(folder: Path, job: Callable[[], None]) -> int:
+    try:
+        job()
+    except KeyboardInterrupt:
+        print(f"stopped; continue with: jmmrec train --resume {folder}", file=sys.stderr)
+        return STOPPED
+    return 0

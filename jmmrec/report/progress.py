@@ -54,7 +54,7 @@ class Progress:
 
     Args:
       total_epochs: the most that will be trained; with early stopping the remaining time is an upper bound.
-      seeds: how many models are trained at once.
+      seeds: how many models are trained at once; 0 for a search, where runs come and go.
       console: where to write; default: standard error, so that output can be piped.
       quiet: show nothing.
       title: shown before each line.
@@ -154,7 +154,9 @@ def describe(record: Mapping[str, Any], total_epochs: int, seeds: int = 1) -> st
     """
     epoch, speed, active = record["epoch"], record.get("epochs_per_s"), record.get("active_seeds", seeds)
     parts = [f"epoch {epoch}/{total_epochs}"]
-    if active != seeds:
+    if active > seeds:
+        parts.append(f"{active} runs")
+    elif active != seeds:
         parts.append(f"{active} of {seeds} seeds")
     if record.get("loss") is not None:
         parts.append(f"loss {record['loss']:.4g}")

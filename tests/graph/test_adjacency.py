@@ -35,7 +35,7 @@ def test_normalisations(pairs, norm) -> None:
     dense = written_out(pairs, norm)
     np.testing.assert_allclose(graph.user_item.bcoo.todense(), dense[:USERS, USERS:], rtol=1e-6)
     np.testing.assert_allclose(graph.item_user.bcoo.todense(), dense[USERS:, :USERS], rtol=1e-6)
-    loops = [np.zeros(n) if l is None else l for n, l in zip((USERS, ITEMS), graph[2:], strict=True)]
+    loops = [np.zeros(n) if loop is None else loop for n, loop in zip((USERS, ITEMS), graph[2:], strict=True)]
     np.testing.assert_allclose(np.concatenate(loops), np.diag(dense), rtol=1e-6)
 
 

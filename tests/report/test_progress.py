@@ -92,3 +92,7 @@ def test_peak_memory_grows_with_what_is_held() -> None:
     held = bytearray(b"x") * (before + 50_000_000)  # more than was ever resident
     after = peak_memory().process
     assert len(held) + 10**6 < after
+
+
+def test_a_search_counts_runs() -> None:
+    assert describe({"epoch": 3, "active_seeds": 8}, 9, seeds=0) == "epoch 3/9 · 8 runs"

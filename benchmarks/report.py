@@ -1,0 +1,55 @@
+"""The measurements as a table for the terminal and as Markdown."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Line
+
+COLUMNS = ("", "ms", "times ours", "temporary MB", "")
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """One line as text.
+
+    >>> cells(Line("p", "w", (0.001,), bytes=1 << 20))
+    ('w', '1 (1–1)', '', '1.0', '')
+    """
+    memory = "" if line.bytes is None else f"{line.bytes / 2**20:.1f}"
+    return line.what, str(line.milliseconds), "" if line.ratio is None else str(line.ratio), memory, line.note
+
+
+def show(lines: Sequence[Line], head: Sequence[str], console: Console) -> None:
+    """Prints one table, a section for each part."""
+    for sentence in head:
+        console.print(sentence, highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, title in enumerate(COLUMNS):
+        table.add_column(title, justify="left" if number in (0, 4) else "right")
+    for part, inside in groupby(lines, key=lambda line: line.part):
+        table.add_row(f"[bold]{part}[/]")
+        for line in inside:
+            table.add_row(*cells(line))
+        table.add_section()
+    console.print(table)
+
+
+def markdown(lines: Sequence[Line], head: Sequence[str]) -> str:
+    """The same as Markdown, a heading and a table for each part.
+
+    >>> markdown([Line("p", "w", (0.001,))], ["Head."]).splitlines()[2]
+    '### p'
+    """
+    text = [" ".join(head), ""]
+    for part, inside in groupby(lines, key=lambda line: line.part):
+        text += [
+            f"### {part}",
+            "",
+            f"| variant | {' | '.join(COLUMNS[1:4])} | note |",
+            "| --- | --: | --: | --: | --- |",
+        ]
+        text += [f"| {' | '.join(cells(line))} |" for line in inside] + [""]
+    return "\n".join(text)

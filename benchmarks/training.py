@@ -1,0 +1,173 @@
+"""Epochs: one compiled scan against a Python loop of steps, several seeds in one program, virtual triplets."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.costs import Rates, Work, share
+from benchmarks.measure import Line, compare, temporary_bytes
+from benchmarks.setting import Setting, widened
+from jmmrec.data import TrainingData
+from jmmrec.data.sampling import draw_negatives, epoch_order, negative_table
+from jmmrec.models import Backbone, Freedom, LightGcn
+from jmmrec.models.base import Batch
+from jmmrec.train.config import TrainConfig, epoch_key, init_key
+from jmmrec.train.mdvt import activated, with_mdvt
+from jmmrec.train.step import TrainState, single, step, together
+
+RATE = jnp.float32(1e-3)
+MODELS: dict[str, Backbone] = {"LightGCN": LightGcn(n_layers=2), "FREEDOM": Freedom()}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ready:
+    """A model with everything an epoch reads.
+
+    Attributes:
+      fixed: static part, negatives, rows. steps: of a whole epoch, of which `order` may hold the first few.
+    """
+
+    model: Backbone
+    config: TrainConfig
+    data: TrainingData
+    fixed: tuple[Any, ...]
+    order: jax.Array
+    steps: int
+
+    def fresh(self, seed: int = 0) -> TrainState:
+        """Parameters, optimiser and state of a new run; copies, so that they may be donated."""
+        params, state = self.model.init(init_key(seed), self.fixed[0])
+        start = TrainState(params, self.config.optimiser().init(params), state)
+        return jax.tree.map(jnp.array, start)
+
+
+def ready(model: Backbone, data: TrainingData, batch_size: int, steps: int | None = None) -> Ready:
+    """Prepares a model; `steps` cuts its epochs short."""
+    order = epoch_order(data.train, batch_size, seed=0, epoch=0)
+    fixed = (model.prepare(data), negative_table(data.train, data.n_users), jnp.asarray(data.train))
+    return Ready(model, TrainConfig(batch_size=batch_size), data, fixed, jnp.asarray(order[:steps]), len(order))
+
+
+def scan(what: Ready) -> tuple[Callable[[], Any], int]:
+    """An epoch as the trainer runs it, and the temporary memory of its program."""
+    given = (what.fresh(), *what.fixed, what.order, epoch_key(0, 0), RATE)
+    compiled = single.lower(what.model, what.config, *given).compile()
+    return lambda: compiled(*given), temporary_bytes(compiled)
+
+
+def loop(what: Ready) -> tuple[Callable[[], Any], int]:
+    """The same epoch as a Python loop of jitted steps that reuse the memory of the state they replace."""
+    model, optimiser = what.model, what.config.optimiser()
+    hook = jax.jit(model.epoch)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def one(train: TrainState, static, aux, table, rows, places, number, key):
+        negative_key, step_key = jax.random.split(jax.random.fold_in(key, number))
+        user, positive = rows[jnp.maximum(places, 0)].T
+        batch = Batch(user, positive, draw_negatives(negative_key, table, user), places >= 0, number)
+        return step(model, optimiser, train, static, aux, batch, step_key, RATE)
+
+    static, table, rows = what.fixed
+    hook_key, steps_key = jax.random.split(epoch_key(0, 0))
+    orders = list(what.order)
+    held = {"train": what.fresh()}
+
+    def run() -> list[dict]:
+        train, logs = held["train"], []
+        state, aux = hook(train.params, train.state, static, hook_key)
+        train = train._replace(state=state)
+        for number, places in enumerate(orders):
+            train, log = one(train, static, aux, table, rows, places, jnp.int32(number), steps_key)
+            logs.append(log)
+        held["train"] = jax.block_until_ready(train)
+        return logs
+
+    aux = jax.eval_shape(hook, held["train"].params, held["train"].state, static, hook_key)[1]
+    places = (orders[0], jnp.int32(0), steps_key)
+    return run, temporary_bytes(one.lower(held["train"], static, aux, table, rows, *places).compile())
+
+
+def work(what: Ready) -> Work:
+    """What an epoch of a LightGCN or FREEDOM must at least move and multiply, for `benchmarks.costs`."""
+    data, model = what.data, what.model
+    params = jax.eval_shape(what.fresh).params
+    size = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
+    common: dict[str, Any] = {
+        "n_users": data.n_users, "n_items": data.n_items, "parameters": size, "batch": what.config.batch_size,
+    }  # fmt: skip
+    if isinstance(model, Freedom):
+        widths = tuple(m.dim for m in data.modalities.values())
+        edges = int(len(data.train) * (1 - model.edge_drop))
+        links = len(what.fixed[0]["items"].indices)
+        return Work(**common, edges=edges, layers=model.n_ui_layers, item_links=links * model.n_mm_layers,
+                    features=widths, trained=model.train_raw_feats)  # fmt: skip
+    return Work(**common, edges=len(data.train), layers=getattr(model, "n_layers", 0))
+
+
+def epochs(setting: Setting, rates: Rates) -> list[Line]:
+    """Scan against loop, epochs per second and the share of the time that bytes and products must take."""
+    lines = []
+    for name, model in MODELS.items():
+        what = ready(model, setting.data, setting.batch_size)
+        lines += _epochs(f"epoch of {name}", what, setting.rounds[1], rates)
+    data = widened(setting.data, setting.wide)
+    what = ready(Freedom(), data, setting.batch_size, setting.steps)
+    widths = " + ".join(map(str, setting.wide))
+    part = f"{setting.steps} steps of FREEDOM, trained features {widths} wide"
+    return lines + _epochs(part, what, setting.rounds[1], rates)
+
+
+def _epochs(part: str, what: Ready, rounds: int, rates: Rates) -> list[Line]:
+    runs = {"ours: one scan": scan(what), "Python loop of jitted steps": loop(what)}
+    lines = compare(part, {n: r for n, (r, _) in runs.items()}, rounds, memory={n: b for n, (_, b) in runs.items()})
+    steps = len(what.order)
+    for number, line in enumerate(lines):
+        epoch = line.milliseconds.median / 1e3 / steps * what.steps
+        note = f"{1 / epoch:.3g} epochs/s"
+        if number == 0:
+            note += f"; bytes and products must take {share(work(what), rates, epoch / what.steps):.0%}"
+        lines[number] = dataclasses.replace(line, note=note)
+    return lines
+
+
+def seeds(setting: Setting, count: int = 5) -> list[Line]:
+    """Several seeds of LightGCN in one vmapped program against one after another."""
+    what = ready(MODELS["LightGCN"], setting.data, setting.batch_size, setting.steps)
+    starts = [what.fresh(seed) for seed in range(count)]
+    keys = [epoch_key(seed, 0) for seed in range(count)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+    several = (jnp.stack([what.order] * count), jnp.stack(keys), jnp.full(count, RATE))
+    one = single.lower(what.model, what.config, starts[0], *what.fixed, what.order, keys[0], RATE).compile()
+    all_ = together.lower(what.model, what.config, stacked, *what.fixed, *several).compile()
+    variants: dict[str, Callable] = {
+        "ours: one vmapped program": lambda: all_(stacked, *what.fixed, *several),
+        "one after another": lambda: [
+            one(start, *what.fixed, what.order, key, RATE) for start, key in zip(starts, keys, strict=True)
+        ],
+    }
+    memory = {"ours: one vmapped program": temporary_bytes(all_), "one after another": temporary_bytes(one)}
+    return compare(f"{len(what.order)} steps of LightGCN, {count} seeds", variants, setting.rounds[1], memory=memory)
+
+
+def virtual(setting: Setting) -> list[Line]:
+    """Steps of FREEDOM without virtual triplets, with mining once an epoch, and with mining in every batch."""
+    models = {
+        "virtual triplets off": Freedom(),
+        "mined once (an epoch's share)": activated(with_mdvt(Freedom(), refresh="epoch")),
+        "mined in every step": activated(with_mdvt(Freedom(), refresh="batch")),
+    }
+    whats = {name: ready(model, setting.data, setting.batch_size, setting.steps) for name, model in models.items()}
+    runs = {name: scan(what) for name, what in whats.items()}
+    steps = len(next(iter(whats.values())).order)
+    lines = compare(
+        f"{steps} steps of FREEDOM with MDVT, n = 2, all users",
+        {name: run for name, (run, _) in runs.items()},
+        setting.rounds[1],
+        memory={name: size for name, (_, size) in runs.items()},
+    )
+    return [dataclasses.replace(x, note=f"{x.milliseconds.median / steps:.3g} ms a step") for x in lines]

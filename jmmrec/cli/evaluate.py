@@ -1,0 +1,121 @@
+"""`jmmrec evaluate RUN`."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from jmmrec.cli import options
+from jmmrec.errors import ConfigError, check_range
+
+if TYPE_CHECKING:
+    from jmmrec.report import Table
+    from jmmrec.train import Evaluation
+
+KS = (5, 10, 20, 50)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """What to evaluate."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder."""
+    split: str = "test"
+    """test or valid."""
+    mask: str = "train"
+    """Items that may not be recommended: those of train, or of train+valid."""
+    ks: options.Numbers = KS
+    """Where lists are cut."""
+    metrics: options.Words = ("recall", "ndcg", "precision", "map", "hitrate", "mrr")
+    """Which to compute."""
+    strategy: str | None = None
+    """Of a search, another outcome than the chosen one, e.g. none."""
+    sparsity: bool = False
+    """Also by the number of training interactions of a user."""
+    cold_users: bool = False
+    """Also ask users without training interactions."""
+    data: str | None = None
+    """The data set, if it is no longer where the run found it."""
+    out: Path | None = None
+    """File to write the table to, .md or .csv."""
+
+
+def run(argv: list[str]) -> int:
+    """Prints metrics by K, mean ± interval over seeds.
+
+    Raises:
+      JmmrecError: no finished run, other data, or an option that does not exist.
+    """
+    given = options.parse(Evaluate, argv, "jmmrec evaluate", "Evaluates a finished run on a split.")
+    check_output(given.out)
+    from jmmrec import api
+
+    result = api.open_run(given.run, given.data)
+    n_items = result.dataset.n_items
+    ks = tuple(k for k in KS if k <= n_items) if given.ks == KS else given.ks
+    check_ks(ks, n_items)
+    if not given.metrics:
+        raise ConfigError("metrics are empty; name at least one, e.g. recall.")
+    found = api.evaluate(
+        result, split=given.split, mask=given.mask, ks=ks, metrics=given.metrics, strategy=given.strategy,
+        cold_users=given.cold_users,
+    )  # fmt: skip
+    name = f"{result.name}{f', {given.strategy}' if given.strategy else ''} on {result.dataset.name}"
+    tables = [by_k(found, ks, name)]
+    if given.sparsity:
+        tables.append(_by_sparsity(found, ks, given.metrics))
+    options.show(*tables)
+    if given.out:
+        options.show(f"Written to {tables[0].save(given.out)}.")
+    return 0
+
+
+def check_ks(ks: tuple[int, ...], n_items: int) -> None:
+    """Raises `ConfigError` unless there is a K and each lies between 1 and the number of items.
+
+    >>> check_ks((5, 10), 100)
+    """
+    if not ks:
+        raise ConfigError("ks are empty; give at least one, e.g. --ks 10 20.")
+    for k in ks:
+        check_range("k", k, 1, n_items)
+
+
+def check_output(path: Path | None) -> None:
+    """Raises `ConfigError` for a table's file that ends in neither .md nor .csv; before anything costs time.
+
+    >>> check_output(Path("table.md"))
+    """
+    if path is not None and path.suffix not in (".md", ".csv"):
+        raise ConfigError(f"{path} ends in {path.suffix or 'nothing'!r}; a table is written as .md or .csv.")
+
+
+def by_k(found: "Evaluation", ks: tuple[int, ...], title: str) -> "Table":
+    """One row for each measure, one column for each K."""
+    from jmmrec.report import Estimate, Table, interval
+    from jmmrec.report.comparison import seed_text
+
+    values = found.per_seed
+    rows = [
+        (name, *(Estimate(interval(values[f"{name}@{k}"])) for k in ks))
+        for name in dict.fromkeys(key.partition("@")[0] for key in values)
+    ]
+    facts = {"split": found.split, "masked": found.mask, "users": len(found.users), "seeds": seed_text(found.seeds)}
+    notes = [
+        "± is half of the 95% Student-t interval over seeds." if len(found.seeds) > 1 else "One seed: no interval."
+    ]
+    if found.left_out:
+        notes.append(f"{found.left_out} users without training interactions were not asked.")
+    return Table(title, ("", *(f"@{k}" for k in ks)), tuple(rows), tuple(notes), facts)
+
+
+def _by_sparsity(found: "Evaluation", ks: tuple[int, ...], metrics: tuple[str, ...]) -> "Table":
+    from jmmrec.report import Table
+
+    k = 20 if 20 in ks else max(ks)
+    groups = {f"{name}@{k}": found.by_sparsity(f"{name}@{k}") for name in metrics}
+    first = next(iter(groups.values()))
+    rows = [(label, count, *(group[label][1] for group in groups.values())) for label, (count, _) in first.items()]
+    return Table("By training interactions", ("interactions", "users", *groups), tuple(rows), ("Means over seeds.",))

@@ -1,0 +1,296 @@
+"""Whatever is wrong with files, options or runs: one sentence that names it, exit code 2, no traceback."""
+
+import builtins
+import errno
+import json
+import os
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import jmmrec
+from jmmrec.data import SyntheticConfig
+
+Change = Callable[[pathlib.Path], object]
+TRAIN = ("train", "bpr", "--data", "tiny", "--quiet", "--out", "new", "--model.embed-dim", "4", "--epochs", "2")
+FREEDOM = ("train", "freedom", *TRAIN[2:])
+STATIC = (*FREEDOM, "--warmup", "static")
+
+
+class Bad(NamedTuple):
+    """A bad input: its name, the command line, words the sentence must hold, and what is changed before."""
+
+    name: str
+    argv: tuple[str, ...]
+    words: tuple[str, ...]
+    change: Change = lambda place: None
+
+
+def inter(text: str | bytes) -> Change:
+    """Another interaction file."""
+    return lambda place: (place / "tiny" / "tiny.inter").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def added(line: str) -> Change:
+    """One more line in the interaction file; {first} is its first row's user and item."""
+
+    def change(place: pathlib.Path) -> None:
+        path = place / "tiny" / "tiny.inter"
+        lines = path.read_text().splitlines()
+        first = "\t".join(lines[1].split("\t")[:2])
+        path.write_text("\n".join([*lines, line.format(first=first)]) + "\n")
+
+    return change
+
+
+def relabelled(old: str, new: str) -> Change:
+    """Every row of one split given to another."""
+
+    def change(place: pathlib.Path) -> None:
+        path = place / "tiny" / "tiny.inter"
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([line[:-1] + new if line.endswith("\t" + old) else line for line in lines]) + "\n")
+
+    return change
+
+
+def greedy(place: pathlib.Path) -> None:
+    """A new user who has every item in training."""
+    path = place / "tiny" / "tiny.inter"
+    path.write_text(path.read_text() + "".join(f"30\t{item}\t0\n" for item in range(24)))
+
+
+def features(edit: Callable[[np.ndarray], np.ndarray]) -> Change:
+    """Other image features."""
+
+    def change(place: pathlib.Path) -> None:
+        path = place / "tiny" / "image_feat.npy"
+        np.save(path, edit(np.load(path)), allow_pickle=True)
+
+    return change
+
+
+def poisoned(table: np.ndarray) -> np.ndarray:
+    """The table with one NaN in row 7."""
+    table[7, 2] = np.nan
+    return table
+
+
+def shortened(*path: str) -> Change:
+    """A file cut in half."""
+
+    def change(place: pathlib.Path) -> None:
+        file = place.joinpath(*path)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+    return change
+
+
+def recorded(**entries: object) -> Change:
+    """Another run record."""
+
+    def change(place: pathlib.Path) -> None:
+        path = place / "run" / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+    return change
+
+
+def without_features(place: pathlib.Path) -> None:
+    """No modality left."""
+    for path in (place / "tiny").glob("*_feat.npy"):
+        path.unlink()
+
+
+def flipped(place: pathlib.Path) -> None:
+    """The last byte of the parameters changed."""
+    path = place / "run" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def damaged(place: pathlib.Path) -> None:
+    """Every checkpoint cut short, and the run not finished."""
+    recorded(status="running")(place)
+    for path in (place / "run" / "checkpoints").glob("*.json"):
+        path.write_text(path.read_text()[:40])
+
+
+def other_data(place: pathlib.Path) -> None:
+    """A run on a second data set beside the first."""
+    config = SyntheticConfig(n_users=20, n_items=24, interactions_per_user=8, name="other")
+    jmmrec.save(jmmrec.synthesize(config).dataset, place / "other")
+    jmmrec.fit(jmmrec.BprMf(embed_dim=4), place / "other", epochs=1, quiet=True, out=place / "run2")
+
+
+def several(place: pathlib.Path) -> None:
+    """Two interaction files."""
+    (place / "tiny" / "again.inter").write_bytes((place / "tiny" / "tiny.inter").read_bytes())
+
+
+FILES = [
+    Bad("no such path", (*TRAIN[:3], "nowhere"), ("nowhere", "does not exist")),
+    Bad("no interactions", TRAIN, ("tiny", ".inter"), lambda p: (p / "tiny" / "tiny.inter").unlink()),
+    Bad("several interaction files", TRAIN, ("several", "again.inter", "--inter"), several),
+    Bad("another interaction file", (*TRAIN, "--inter", "x"), ("'x'", "tiny.inter")),
+    Bad("no label column", TRAIN, ("x_label", "split"), inter("userID\titemID\n0\t1\n1\t2\n")),
+    Bad("unknown label", TRAIN, ("line 2", "9"), inter("userID\titemID\tx_label\n0\t1\t9\n")),
+    Bad("id that is no number", TRAIN, ("tiny.inter", "abc"), added("abc\t1\t0")),
+    Bad("negative id", TRAIN, ("tiny.inter", "-4"), added("-4\t1\t0")),
+    Bad("id far beyond the others", TRAIN, ("900000",), added("900000\t1\t0")),
+    Bad("columns without names", TRAIN, ("line 1", "user"), inter("0\t1\t0\n")),
+    Bad("ragged line", TRAIN, ("line",), added("1")),
+    Bad("empty file", TRAIN, ("tiny.inter", "empty"), inter("")),
+    Bad("header alone", TRAIN, ("tiny.inter", "no interactions"), inter("userID\titemID\tx_label\n")),
+    Bad("not UTF-8", TRAIN, ("tiny.inter", "UTF-8"), inter(b"userID\titemID\tx_label\n\xff\t1\t0\n")),
+    Bad("repeated row", TRAIN, ("repeats", "duplicates"), added("{first}\t0")),
+    Bad("row in two splits", TRAIN, ("train", "test", "one split"), added("{first}\t2")),
+    Bad("user with every item", TRAIN, ("user 30", "negative"), greedy),
+    Bad("no valid rows", TRAIN, ("valid",), relabelled("1", "2")),
+    Bad("no training rows", TRAIN, ("no training",), relabelled("0", "2")),
+    Bad("NaN feature", TRAIN, ("image_feat.npy", "row 7", "NaN"), features(poisoned)),
+    Bad("too few feature rows", TRAIN, ("image_feat.npy", "rows"), features(lambda x: x[:-3])),
+    Bad("features in three axes", TRAIN, ("image_feat.npy", "shape"), features(lambda x: x[None])),
+    Bad("truncated features", TRAIN, ("image_feat.npy", "truncated"), shortened("tiny", "image_feat.npy")),
+    Bad("pickled features", TRAIN, ("image_feat.npy", "pickled"), features(lambda x: x.astype(object))),
+    Bad("unknown modality", (*TRAIN, "--modalities", "smell"), ("smell", "image, text")),
+    Bad("no modality for FREEDOM", FREEDOM, ("tiny", "no modality"), without_features),
+    Bad("times that are not there", (*TRAIN, "--split", "global_time"), ("timestamp",)),
+    Bad("an empty core", (*TRAIN, "--split", "per_user", "--core", "99"), ("99-core",)),
+    Bad("a core without a split", (*TRAIN, "--core", "5"), ("core", "split")),
+    Bad("an existing data folder", ("data", "convert", "tiny", "tiny"), ("tiny", "exists")),
+    Bad("describing nothing", ("data", "describe", "nowhere"), ("nowhere",)),
+]
+OPTIONS = [
+    Bad("no such command", ("tran", "bpr"), ("tran", "train")),
+    Bad("no such data command", ("data", "explain"), ("explain", "describe")),
+    Bad("no such model", ("train", "lightgnc", *TRAIN[2:]), ("lightgnc", "lightgcn")),
+    Bad("no model", ("train", *TRAIN[2:]), ("train MODEL",)),
+    Bad("no data", ("train", "bpr"), ("--data",)),
+    Bad("no such option", (*TRAIN, "--epoch-count", "3"), ("--epoch-count",)),
+    Bad("another model's option", (*TRAIN, "--model.knn-k", "3"), ("--model.knn-k",)),
+    Bad("option without a value", (*TRAIN, "--patience"), ("--patience",)),
+    Bad("epochs that are no number", (*TRAIN, "--epochs", "many"), ("--epochs", "many")),
+    Bad("no epochs", (*TRAIN, "--epochs", "0"), ("epochs is 0",)),
+    Bad("empty batches", (*TRAIN, "--batch-size", "0"), ("batch_size is 0",)),
+    Bad("learning rate 0", (*TRAIN, "--learning-rate", "0"), ("learning_rate is 0",)),
+    Bad("learning rate NaN", (*TRAIN, "--learning-rate", "nan"), ("learning_rate is nan",)),
+    Bad("negative patience", (*TRAIN, "--patience", "-1"), ("patience is -1",)),
+    Bad("unknown monitor", (*TRAIN, "--monitor", "auc@5"), ("auc", "recall")),
+    Bad("monitor without a rank", (*TRAIN, "--monitor", "recall"), ("recall@20",)),
+    Bad("unknown sampler", (*TRAIN, "--sampler", "items"), ("sampler", "items", "pairs")),
+    Bad("unknown regulariser", (*TRAIN, "--model.reg-form", "l1"), ("reg_form", "l1", "l2sq")),
+    Bad("unknown normalisation", (*FREEDOM, "--model.knn-norm", "x"), ("knn_norm", "x", "uniform")),
+    Bad("unknown split rule", (*TRAIN, "--split", "random"), ("split", "random", "per_user")),
+    Bad("unknown way with missing", (*TRAIN, "--missing", "zero"), ("missing", "zero", "nan")),
+    Bad("more neighbours than items", (*FREEDOM, "--model.knn-k", "99"), ("99", "24")),
+    Bad("all edges dropped", (*FREEDOM, "--model.edge-drop", "1"), ("edge_drop is 1",)),
+    Bad("weight of no modality", (*FREEDOM, "--model.modal-weights", "smell=1"), ("smell", "image, text")),
+    Bad("weight without a number", (*FREEDOM, "--model.modal-weights", "image"), ("--model.modal-weights", "image")),
+    Bad("seeds backwards", (*TRAIN, "--seeds", "5:2"), ("seeds", "5:2")),
+    Bad("seeds in words", (*TRAIN, "--seeds", "abc"), ("seeds", "abc")),
+    Bad("a seed twice", (*TRAIN, "--seeds", "1,1"), ("seeds", "[1, 1]")),
+    Bad("unknown warm-up", (*FREEDOM, "--warmup", "hot"), ("warmup", "hot", "hybrid")),
+    Bad("MDVT without a warm-up", (*FREEDOM, "--mdvt.n", "4"), ("--mdvt.n", "--warmup")),
+    Bad("lambda above 1", (*STATIC, "--mdvt.lam", "2"), ("lam is 2",)),
+    Bad("no virtual items", (*STATIC, "--mdvt.n", "0"), ("n is 0",)),
+    Bad("more virtual items than items", (*STATIC, "--mdvt.n", "60"), ("n is 60", "24 items")),
+    Bad("batch pool for all users", (*STATIC, "--mdvt.item-pool", "batch"), ("item_pool", "users='batch'")),
+    Bad("negative threshold", (*STATIC, "--thresholds", "-3"), ("threshold",)),
+    Bad("gap 0", (*STATIC, "--gap", "0"), ("gap is 0",)),
+    Bad("negative span", (*STATIC, "--span", "-1"), ("span is -1",)),
+    Bad("more interactions than items", ("data", "synthetic", "x", "--n-items", "10"), ("interactions_per_user",)),
+    Bad("unknown split rule of split", ("data", "split", "tiny", "x", "--rule", "y"), ("'y'", "per_user")),
+]
+RUNS = [
+    Bad("an existing run folder", (*TRAIN[:-7], "--out", "run"), ("run", "already holds a run")),
+    Bad("resume of nothing", ("train", "--resume", "nowhere"), ("nowhere", "no run")),
+    Bad("resume without a folder", (*TRAIN[:4], "--resume"), ("--out",)),
+    Bad("resume of another model", ("train", "vbpr", "--data", "tiny", "--out", "run", "--resume"), ("another model",)),
+    Bad("resume with other data", (*TRAIN[:5], "--out", "run", "--resume", "--modalities", "text"), ("another data",)),
+    Bad("resume of damaged checkpoints", ("train", "--resume", "run"), ("checkpoint", "damaged"), damaged),
+    Bad("resume of another record", ("train", "--resume", "run"), ("run.json",), recorded(config={"x": 1})),
+    Bad("corrupted run.json", ("evaluate", "run"), ("run.json",), shortened("run", "run.json")),
+    Bad("no run", ("evaluate", "tiny"), ("tiny", "run.json")),
+    Bad("an unfinished run", ("evaluate", "run"), ("running", "--resume"), recorded(status="running")),
+    Bad("edited parameters", ("evaluate", "run"), ("model.safetensors", "damaged"), flipped),
+    Bad("truncated parameters", ("evaluate", "run"), ("cannot be read",), shortened("run", "model.safetensors")),
+    Bad("other data than trained on", ("evaluate", "run", "--data", "synthetic"), ("digest",)),
+    Bad("valid items masked on valid", ("evaluate", "run", "--split", "valid", "--mask", "train+valid"), ("mask",)),
+    Bad("unknown split", ("evaluate", "run", "--split", "dev"), ("split", "dev", "valid")),
+    Bad("unknown mask", ("evaluate", "run", "--mask", "all"), ("mask", "all", "train+valid")),
+    Bad("unknown metric", ("evaluate", "run", "--metrics", "auc"), ("auc", "recall")),
+    Bad("K 0", ("evaluate", "run", "--ks", "0"), ("k is 0",)),
+    Bad("K beyond the items", ("evaluate", "run", "--ks", "99"), ("k is 99",)),
+    Bad("outcome of no search", ("evaluate", "run", "--strategy", "static"), ("static",)),
+    Bad("table of unknown ending", ("evaluate", "run", "--out", "a.xls"), ("a.xls", ".csv")),
+    Bad("one run compared", ("compare", "run"), ("two",)),
+    Bad("a run compared with itself", ("compare", "run", "run"), ("two",)),
+    Bad("runs of different data", ("compare", "run", "run2"), ("run2", "another data set"), other_data),
+    Bad("metric without a rank", ("compare", "run", "run2", "--metrics", "ndcg"), ("ndcg@20",), other_data),
+    Bad("tests over items", ("compare", "run", "run2", "--over", "items"), ("over", "items", "seeds")),
+    Bad("unknown user", ("recommend", "run", "--users", "0,999"), ("999",)),
+    Bad("unknown seed", ("recommend", "run", "--seed", "7", "--k", "2"), ("seed 7", "0, 1")),
+    Bad("k beyond the items", ("recommend", "run", "--k", "99"), ("k is 99",)),
+    Bad("k beyond what is new", ("recommend", "run", "--k", "24"), ("k is 24", "lower k")),
+    Bad("lists of unknown ending", ("recommend", "run", "--out", "a.txt"), ("a.txt", ".csv")),
+    Bad("two lists of users", ("recommend", "run", "--users", "1", "--users-file", "u"), ("--users-file",)),
+    Bad("no list of users", ("recommend", "run", "--users-file", "u"), ("u does not exist",)),
+]
+
+
+@pytest.mark.parametrize("bad", FILES + OPTIONS + RUNS, ids=lambda bad: bad.name)
+def test_one_sentence(bad: Bad, place: pathlib.Path, complaint: Callable[..., str]) -> None:
+    bad.change(place)
+    sentence = complaint(*bad.argv)
+    assert [word for word in bad.words if word not in sentence] == [], sentence
+    assert not (place / "new").exists(), "a run folder was left behind"
+
+
+def test_divergence_says_where_and_keeps_the_last_good_state(
+    place: pathlib.Path, complaint: Callable[..., str]
+) -> None:
+    sentence = complaint(*TRAIN, "--learning-rate", "1e30", "--checkpoint-seconds", "0")
+    for word in ("seed 0", "diverged in epoch", "step", "loss is", "checkpoint is in new"):
+        assert word in sentence
+    assert json.loads((place / "new" / "run.json").read_text())["status"] == "diverged"
+
+
+def test_full_disk(place: pathlib.Path, complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left" in complaint(*TRAIN)
+    assert "no space left" in complaint("data", "convert", "tiny", "copy")
+    assert not (place / "copy").exists()
+    assert not list(place.rglob("*.part"))
+
+
+@pytest.mark.parametrize(("suffix", "argv"), [(".inter", TRAIN), ("run.json", ("evaluate", "run"))])
+def test_file_that_may_not_be_read(
+    suffix: str,
+    argv: tuple[str, ...],
+    place: pathlib.Path,
+    complaint: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    really = builtins.open
+
+    def guarded(self: pathlib.Path, *args: object, **kwargs: object) -> object:
+        if str(self).endswith(suffix):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return really(self, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(pathlib.Path, "open", guarded)
+    monkeypatch.setattr("io.open", guarded)
+    assert "ermission denied" in complaint(*argv)
+
+
+def test_there_are_forty() -> None:
+    cases = FILES + OPTIONS + RUNS
+    assert len({bad.name for bad in cases}) == len(cases) >= 40

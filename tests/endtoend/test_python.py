@@ -1,0 +1,104 @@
+"""The calls of a notebook, and what training promises: exact branches, early stopping, no look at test rows."""
+
+import dataclasses
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+import jmmrec
+from jmmrec.data import Dataset, SyntheticConfig, synthesize
+from jmmrec.demo import bounds, demo
+from jmmrec.train import Static, TrainConfig, WarmupConfig, checksum, train_lanes, trainer, with_mdvt
+
+SMALL = SyntheticConfig(n_users=30, n_items=24, interactions_per_user=8, modalities=(("image", 6, 0.9),))
+MODEL = jmmrec.Freedom(embed_dim=4, knn_k=3)
+CONFIG = TrainConfig(epochs=6, batch_size=64, seeds_per_program=1)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """Thirty users."""
+    return synthesize(SMALL).dataset
+
+
+def test_notebook(data: Dataset, tmp_path: pathlib.Path) -> None:
+    result = jmmrec.fit("bpr", data, seeds=(3, 4), epochs=3, out=tmp_path / "run", quiet=True)
+    assert [len(history) for history in result.history] == [3, 3]
+    assert 0 < result.metrics["recall@20"] <= 1
+    top = result.recommend(users=[5, 2], k=4)
+    assert top.users.tolist() == [5, 2] and top.items.shape == top.scores.shape == (2, 4)
+    assert (np.diff(top.scores) <= 0).all()
+    seen = np.concatenate([data.train, data.valid])
+    assert not set(top.items[0].tolist()) & set(seen[seen[:, 0] == 5, 1].tolist())
+    assert result.plot(tmp_path / "curves.png").axes and (tmp_path / "curves.png").stat().st_size > 1000
+    again = jmmrec.open_run(tmp_path / "run", data)
+    assert again.metrics == result.metrics and again.history == result.history
+
+
+def test_branches_are_the_runs_from_scratch(data: Dataset) -> None:
+    found = jmmrec.fit(MODEL, data, warmup=WarmupConfig("static", (0, 2, 4)), config=CONFIG, quiet=True)
+    trained, scratch = found.epochs
+    assert (trained, scratch) == (6 + 6 + 4 + 2, 4 * 6)
+    bound = trainer(with_mdvt(MODEL), data.for_training(), CONFIG)
+    alone = {t: train_lanes(bound, [bound.start(0, Static(t))])[0] for t in (0, 2, 4)}
+    best = max(alone.values(), key=lambda lane: lane.best_score)
+    chosen = found.lanes[0]
+    assert chosen.best_score == best.best_score
+    assert checksum(chosen.best) == checksum(alone[chosen.warmup.since].best)
+    assert chosen.history == alone[chosen.warmup.since].history
+
+
+def test_seeds_together_are_the_seeds_alone(data: Dataset) -> None:
+    both = jmmrec.fit(MODEL, data, seeds=(0, 1), config=dataclasses.replace(CONFIG, seeds_per_program=0), quiet=True)
+    for seed in (0, 1):
+        alone = jmmrec.fit(MODEL, data, seeds=(seed,), config=CONFIG, quiet=True)
+        for one, other in zip(jax.tree.leaves(both.runs[seed]), jax.tree.leaves(alone.runs[seed]), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_stops_after_one_more_than_patience_without_improvement(data: Dataset, patience: int) -> None:
+    lane = jmmrec.fit("bpr", data, epochs=500, patience=patience, batch_size=64, quiet=True).lanes[0]
+    scores = [record["valid/recall@20"] for record in lane.history]
+    assert lane.best_epoch == int(np.argmax(scores)) == lane.epoch - patience - 2
+    assert len(scores) == lane.epoch < 500
+
+
+def test_test_rows_change_nothing_before_evaluation(data: Dataset) -> None:
+    assert not hasattr(data.for_training(), "test")
+    other = dataclasses.replace(data, test=data.test[:3])
+    one, two = (jmmrec.fit(MODEL, d, config=CONFIG, quiet=True) for d in (data, other))
+    assert checksum(one.runs) == checksum(two.runs) and one.history == two.history
+    assert one.metrics != two.metrics
+
+
+def test_a_trained_model_approaches_the_truth_as_data_grow() -> None:
+    """Share of the optimum that FREEDOM reaches with 4 and 30 interactions a user; popularity stays behind."""
+    shares = {"freedom": [], "popularity": []}
+    model = jmmrec.Freedom(embed_dim=32)
+    for count in (4, 30):
+        config = SyntheticConfig(n_users=200, n_items=80, interactions_per_user=count, activity_skew=0.2, cold_items=0)
+        made = synthesize(config)
+        found = jmmrec.fit(model, made.dataset, epochs=50, patience=5, learning_rate=1e-2, batch_size=512, quiet=True)
+        limits = bounds(made)
+        best = limits["truth"]["ndcg@20"]
+        shares["freedom"].append(found.metrics["ndcg@20"] / best)
+        shares["popularity"].append(limits["popularity"]["ndcg@20"] / best)
+    few, many = shares["freedom"]
+    assert many > few + 0.1, shares
+    assert many > 0.7 > shares["popularity"][-1] + 0.1, shares
+
+
+def test_demo_writes_what_it_says(tmp_path: pathlib.Path) -> None:
+    found = demo(
+        tmp_path, seeds=(0, 1), data=SMALL, config=dataclasses.replace(CONFIG, epochs=3),
+        warmup=WarmupConfig("all", thresholds=(0, 1), span=0), quiet=True,
+    )  # fmt: skip
+    names = [row[0] for row in found.table.rows]
+    assert names[1:-1] == ["FREEDOM", "+ MDVT, static", "+ MDVT, dynamic", "+ MDVT, hybrid"]
+    assert names[0].startswith("popularity") and names[-1].startswith("truth")
+    assert [path.name for path in found.files] == ["table.md", "table.csv", "curves.png"]
+    assert all(path.stat().st_size > 100 for path in found.files)
+    assert found.verdict.startswith("On recall@20") and found.verdict in (tmp_path / "table.md").read_text()

@@ -1,0 +1,41 @@
+"""Ranking loss and regularisers against NumPy, with and without padding."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jmmrec.losses import batch_norms, bpr, l2_squares
+
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[np.ndarray, ...]:
+    return tuple(np.random.default_rng(0).normal(size=(3, 6, 4)).astype(np.float32))
+
+
+def padded(array: np.ndarray) -> jnp.ndarray:
+    """Two more rows of rubbish."""
+    return jnp.asarray(np.concatenate([array, np.full((2, *array.shape[1:]), 7.0)]), jnp.float32)
+
+
+def test_values_and_padding(rows) -> None:
+    mask = jnp.arange(8) < 6
+    margin = rows[0][:, 0]
+    expected = {
+        "bpr": -np.log(1e-10 + 1 / (1 + np.exp(-margin.astype(np.float64)))).mean(),
+        "norm": sum(np.linalg.norm(r) for r in rows) / 6,
+        "l2sq": sum((r**2).sum() for r in rows) / 12,
+    }
+    whole = {"bpr": bpr(jnp.asarray(margin)), "norm": batch_norms(rows, jnp.ones(6, bool)),
+             "l2sq": l2_squares(rows, jnp.ones(6, bool))}  # fmt: skip
+    more = {"bpr": bpr(padded(margin), mask), "norm": batch_norms(tuple(map(padded, rows)), mask),
+            "l2sq": l2_squares(tuple(map(padded, rows)), mask)}  # fmt: skip
+    for name, value in expected.items():
+        np.testing.assert_allclose(whole[name], value, rtol=1e-6)
+        np.testing.assert_allclose(more[name], value, rtol=1e-6)
+
+
+def test_nan_in_padding_does_not_spread(rows) -> None:
+    mask = jnp.arange(8) < 6
+    dirty = padded(rows[0]).at[6:].set(jnp.nan)
+    assert np.isfinite(bpr(dirty[:, 0], mask))
+    assert np.isfinite(batch_norms((dirty,), mask)) and np.isfinite(l2_squares((dirty,), mask))

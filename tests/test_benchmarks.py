@@ -1,0 +1,113 @@
+"""The benchmarks run and compare like with like; no time is asserted."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.costs import Rates, Work, share, step_bytes, step_operations
+from benchmarks.measure import Line, Spread, alternate, compare
+from benchmarks.propagation import programs
+from benchmarks.report import cells, markdown
+from benchmarks.search import mine_whole, product, rank_whole, tables
+from benchmarks.setting import ROOT, Setting, baby_folder, power_law, setting, widened
+from benchmarks.training import MODELS, loop, ready, scan, seeds, virtual, work
+from jmmrec.losses import mine
+from jmmrec.models import Freedom
+from jmmrec.retrieval import exclusion, extremes
+
+
+@pytest.fixture(scope="module")
+def small() -> Setting:
+    data = power_law(80, 40, 300, dim=6).for_training()
+    return Setting(data, "here", rounds=(1, 1), users=60, steps=2, batch_size=128, wide=(12, 5))
+
+
+def test_generated_graph_has_the_asked_sizes_and_a_long_tail() -> None:
+    data = power_law(200, 100, 1500, dim=4)
+    assert (len(data.train), len(data.valid), len(data.test)) == (1500, 200, 200)
+    assert np.bincount(data.train[:, 0], minlength=200).min() >= 1
+    degrees = np.sort(np.bincount(data.train[:, 1], minlength=100))
+    assert degrees[-10:].sum() > 3 * degrees[:50].sum() / 5
+
+
+def test_absent_data_are_replaced_and_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.setting.power_law", lambda: power_law(30, 20, 100, dim=3))
+    assert "generated power-law graph" in setting(str(tmp_path / "amazon_baby"), quick=True).origin
+
+
+def test_the_folder_comes_from_the_option_or_the_environment(monkeypatch) -> None:
+    monkeypatch.setenv("JMMREC_DATA", "/somewhere")
+    assert str(baby_folder()) == "/somewhere/amazon_baby"
+    assert str(baby_folder("/else")) == "/else"
+    monkeypatch.delenv("JMMREC_DATA")
+    assert baby_folder() == ROOT / "../shared/data/amazon_baby"
+
+
+def test_propagation_variants_agree(small) -> None:
+    variants, memory = programs(small)
+    (value, gradients), (other, gradient), (third, by_hand) = (run() for run in variants.values())
+    ours = np.concatenate([np.asarray(g) for g in gradients])
+    np.testing.assert_allclose([other, third], value, rtol=1e-4)
+    np.testing.assert_allclose(ours, gradient, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours, by_hand, rtol=1e-4, atol=1e-5)
+    assert set(memory) < set(variants)
+
+
+def test_search_variants_agree(small) -> None:
+    user, item = tables(small)
+    assert len(user) == 60 and product(user, item).ndim == 2
+    for ours, whole in zip(mine(user, item, 2), mine_whole(user, item, 2), strict=True):
+        np.testing.assert_array_equal(ours, whole)
+    pairs = small.data.train[small.data.train[:, 0] < 60]
+    exclude = exclusion(pairs[:, 0], pairs[:, 1], 60, len(item))
+    ours = extremes(user, item, 5, exclude=exclude).top
+    np.testing.assert_array_equal(ours, rank_whole(user, item, jnp.asarray(pairs), 5))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scan_and_loop_compute_the_same_losses(small, name) -> None:
+    what = ready(MODELS[name], small.data, small.batch_size)
+    (once, _), (steps, _) = scan(what), loop(what)
+    log = once()[1]
+    np.testing.assert_allclose(log["loss"], [float(one["loss"]) for one in steps()], rtol=1e-5)
+
+
+def test_seeds_and_virtual_triplets_run(small) -> None:
+    assert [len(line.seconds) for line in seeds(small, 2)] == [1, 1]
+    lines = virtual(small)
+    assert len(lines) == 3 and all(line.note.endswith("ms a step") for line in lines)
+
+
+def test_work_of_models(small) -> None:
+    data = widened(small.data, small.wide)
+    of = work(ready(Freedom(), data, 128))
+    assert of.features == (12, 5) and of.trained and of.edges == int(300 * (1 - 0.8))
+    assert of.parameters == 120 * 64 + 17 * 64 + 2 * 64 + 40 * 17
+    assert work(ready(MODELS["LightGCN"], data, 128)).parameters == 120 * 64
+
+
+def test_costs_add_up() -> None:
+    one = Work(3, 2, parameters=10, edges=4, layers=1, batch=6, width=2)
+    assert step_bytes(one) == 4 * (80 + 2 * (16 + 20) + 36 + 10)
+    assert step_operations(one) == 0
+    assert share(one, Rates(float(step_bytes(one)), 1.0), 4.0) == 0.25
+
+
+def test_variants_take_turns() -> None:
+    order: list[str] = []
+    seconds = alternate({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert order == ["a", "b", "a", "b", "b", "a"]
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_ratios_are_paired_within_rounds() -> None:
+    line = Line("part", "theirs", (2.0, 9.0, 8.0), (1.0, 3.0, 1.0))
+    assert line.ratio == Spread(3.0, 2.0, 8.0)
+    assert cells(line)[2] == "3 (2–8)"
+
+
+def test_markdown_has_a_table_for_each_part() -> None:
+    lines = [*compare("one", {"ours": lambda: jax.numpy.ones(1), "theirs": lambda: 0}, 2), Line("two", "x", (1.0,))]
+    text = markdown(lines, ["Head."])
+    assert text.startswith("Head.\n") and text.count("### ") == 2 and text.count("| --- |") == 4

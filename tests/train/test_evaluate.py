@@ -1,0 +1,112 @@
+"""Evaluation of a hand-made model whose ranking is known: item 5 first, then 4, 3, 2, 1, 0, for everybody."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jmmrec.data import Dataset
+from jmmrec.errors import ConfigError, DataError
+from jmmrec.models import BprMf
+from jmmrec.train import evaluate_split
+from jmmrec.train.evaluate import catalogue
+
+MODEL, MEMORY = BprMf(embed_dim=1), 1 << 16
+# User 3 has no training row; item 0 is known to nobody but user 2.
+DATA = Dataset(
+    4, 6,
+    train=np.array([[0, 5], [0, 4], [1, 5], [2, 0]]),
+    valid=np.array([[0, 3], [1, 4], [2, 5]]),
+    test=np.array([[0, 2], [1, 3], [1, 0], [3, 5]]),
+)  # fmt: skip
+RUN = ({"user": jnp.ones((4, 1)), "item": jnp.arange(6.0)[:, None]}, ())
+TURNED = ({"user": jnp.ones((4, 1)), "item": -jnp.arange(6.0)[:, None]}, ())
+
+
+def evaluated(**options):
+    static = MODEL.prepare(DATA.for_training())
+    runs = options.pop("runs", {0: RUN})
+    return evaluate_split(MODEL, runs, static, DATA, memory=MEMORY, **({"ks": (1, 2)} | options))
+
+
+def test_training_items_are_masked_and_valid_items_compete() -> None:
+    """User 0 sees 3, 2 (3 is valid); user 1 sees 4, 3 (4 is valid)."""
+    found = evaluated()
+    assert found.users.tolist() == [0, 1] and found.left_out == 1
+    assert found.per_user["recall@1"].tolist() == [[0.0, 0.0]]
+    assert found.per_user["recall@2"].tolist() == [[1.0, 0.5]]
+    assert found.per_user["mrr@2"].tolist() == [[0.5, 0.5]]
+    assert found.mean["precision@2"] == 0.5
+    assert (found.split, found.mask, found.seeds) == ("test", "train", (0,))
+
+
+def test_masking_valid_items_too() -> None:
+    found = evaluated(mask="train+valid")
+    assert found.per_user["recall@1"].tolist() == [[1.0, 0.5]]
+    assert found.mask == "train+valid"
+
+
+def test_valid_split() -> None:
+    found = evaluated(split="valid")
+    assert found.users.tolist() == [0, 1, 2]
+    assert found.per_user["hitrate@1"].tolist() == [[1.0, 1.0, 1.0]]
+    with pytest.raises(ConfigError, match="would hide the very items"):
+        evaluated(split="valid", mask="train+valid")
+
+
+def test_cold_users_on_request() -> None:
+    found = evaluated(cold_users=True)
+    assert found.users.tolist() == [0, 1, 3] and found.left_out == 0
+    assert found.per_user["recall@1"].tolist() == [[0.0, 0.0, 1.0]]
+
+
+def test_several_seeds() -> None:
+    found = evaluated(runs={3: RUN, 7: TURNED})
+    assert found.seeds == (3, 7)
+    np.testing.assert_allclose(found.per_seed["recall@2"], [0.75, 0.25])
+    assert found.mean["recall@2"] == 0.5
+
+
+def test_more_ranks_than_items() -> None:
+    found = evaluated(ks=(50,))
+    assert found.per_user["recall@50"].tolist() == [[1.0, 1.0]]
+    np.testing.assert_allclose(found.per_user["precision@50"], [[1 / 50, 2 / 50]])
+
+
+def test_catalogue_by_hand() -> None:
+    """Lists [3] and [4]; popularity of items 0 and 4 is 1, of 5 it is 2; 3 users train; own means 1.5 and 2."""
+    shown = evaluated().catalogue
+    assert shown["coverage@1"].tolist() == [2 / 6] and shown["coverage@2"].tolist() == [3 / 6]
+    np.testing.assert_allclose(shown["novelty@1"], np.log2(3))
+    np.testing.assert_allclose(shown["popularity_lift@1"], np.mean([0 / 1.5 - 1, 1 / 2 - 1]))
+
+
+def test_catalogue_of_a_user_without_history() -> None:
+    shown = catalogue(np.array([[0]]), np.array([1]), np.array([[0, 0]]), np.array([1, 0]), np.array([1, 0]), [1])
+    assert shown == {"coverage@1": 0.5, "novelty@1": 0.0, "popularity_lift@1": 0.0}
+
+
+def test_sparsity_groups() -> None:
+    found = evaluated()
+    assert found.degree.tolist() == [2, 1]
+    groups = found.by_sparsity("recall@2", edges=(1, 2, 4))
+    assert list(groups) == ["1-1", "2-2", "3-4", ">4"]
+    assert groups["1-1"] == (1, 0.5) and groups["2-2"] == (1, 1.0)
+    assert groups["3-4"][0] == 0 and np.isnan(groups["3-4"][1])
+    assert list(found.by_sparsity("recall@2")) == ["1-5", "6-10", "11-15", "16-20", ">20"]
+    with pytest.raises(ConfigError, match=r"recall@20 was not computed; there are recall@1"):
+        found.by_sparsity("recall@20")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"split": "train"}, "split is 'train'"), ({"mask": "all"}, "mask is 'all'"), ({"metrics": ("auc",)}, "'auc'")],
+)
+def test_wrong_options(options, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        evaluated(**options)
+
+
+def test_nobody_to_ask() -> None:
+    only_cold = Dataset(4, 6, DATA.train, DATA.valid, np.array([[3, 5]]))
+    with pytest.raises(DataError, match="no user with training interactions has an item in the evaluated split"):
+        evaluate_split(MODEL, {0: RUN}, MODEL.prepare(only_cold.for_training()), only_cold, memory=MEMORY)
