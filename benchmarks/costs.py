@@ -14,16 +14,10 @@ Operations: Σ_m 2 n_i D_m d, times 2 with the weight's gradient, times 3 where 
 """
 
 import dataclasses
-from typing import NamedTuple
+
+from benchmarks.machine import Rates
 
 WIDTH = 64
-
-
-class Rates(NamedTuple):
-    """Bytes and operations per second, as `benchmarks.machine.rates` measures them."""
-
-    bytes: float
-    operations: float
 
 
 @dataclasses.dataclass(frozen=True)

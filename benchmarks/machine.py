@@ -1,35 +1,59 @@
 """What the machine gives, measured in the same run: bandwidth of large adds, rate of large products; and versions."""
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-
-from benchmarks.measure import alternate
 
 LARGE, SIDE = 1 << 26, 2048
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax")
 
 
-def rates(rounds: int, large: int = LARGE, side: int = SIDE) -> tuple[float, float]:
-    """Bytes per second of `a + b` into a's memory (two reads, one write), operations per second of a square product.
+class Rates(NamedTuple):
+    """What the machine gave: bytes and operations per second."""
 
-    >>> all(rate > 0 for rate in rates(1, 1000, 8))
-    True
+    bytes: float
+    operations: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """`a + b` into a's memory (two reads, one write) of large arrays, and a large square product.
+
+    Attributes:
+      large: values in either array of the add. side: of the square matrix.
     """
-    add = jax.jit(lambda a, b: a + b, donate_argnums=0)
-    multiply = jax.jit(lambda m: jnp.matmul(m, m, precision="highest"))
-    held, other = {"a": jnp.zeros(large)}, jnp.ones(large)
-    matrix = jnp.ones((side, side))
 
-    def stream() -> jax.Array:
-        held["a"] = add(held["a"], other)
-        return held["a"]
+    large: int = LARGE
+    side: int = SIDE
 
-    seconds = alternate({"add": stream, "product": lambda: multiply(matrix)}, rounds)
-    return 3 * 4 * large / min(seconds["add"]), 2 * side**3 / min(seconds["product"])
+    def runs(self) -> dict[str, Callable[[], Any]]:
+        """To be timed in turn with what the rates are held against: a shared machine changes by the minute."""
+        add = jax.jit(lambda a, b: a + b, donate_argnums=0)
+        multiply = jax.jit(lambda m: jnp.matmul(m, m, precision="highest"))
+        held, other = {"a": jnp.zeros(self.large)}, jnp.ones(self.large)
+        matrix = jnp.ones((self.side, self.side))
+
+        def stream() -> jax.Array:
+            held["a"] = add(held["a"], other)
+            return held["a"]
+
+        return {"add": stream, "multiply": lambda: multiply(matrix)}
+
+    def rates(self, seconds: Mapping[str, Sequence[float]]) -> Rates:
+        """From the seconds of `runs`, by their medians.
+
+        >>> Probe(large=2, side=10).rates({"add": [2.0], "multiply": [1.0]})
+        Rates(bytes=12.0, operations=2000.0)
+        """
+        add, multiply = (statistics.median(seconds[name]) for name in ("add", "multiply"))
+        return Rates(3 * 4 * self.large / add, 2 * self.side**3 / multiply)
 
 
 def description() -> str:

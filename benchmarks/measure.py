@@ -27,7 +27,11 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
-        return f"{self.median:.3g} ({self.low:.3g}–{self.high:.3g})"
+        return "{} ({}–{})".format(*(_short(v) for v in (self.median, self.low, self.high)))
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,29 +91,19 @@ def alternate(variants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[st
     return {name: tuple(values) for name, values in seconds.items()}
 
 
-def compare(
+def lines_of(
     part: str,
-    variants: Mapping[str, Callable[[], Any]],
-    rounds: int,
-    *,
+    seconds: Mapping[str, tuple[float, ...]],
     memory: Mapping[str, int] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> list[Line]:
     """Lines of one part; the first variant is what the others are compared with.
 
-    >>> [line.what for line in compare("p", {"ours": lambda: 1, "theirs": lambda: 2}, 1)]
-    ['ours', 'theirs']
+    >>> [str(line.ratio) for line in lines_of("p", {"ours": (1.0,), "theirs": (2.0,)})]
+    ['None', '2 (2–2)']
     """
-    seconds = alternate(variants, rounds)
-    first = next(iter(variants))
+    memory, notes, (first, *_) = memory or {}, notes or {}, seconds
     return [
-        Line(
-            part,
-            name,
-            seconds[name],
-            None if name == first else seconds[first],
-            (memory or {}).get(name),
-            (notes or {}).get(name, ""),
-        )
-        for name in variants
+        Line(part, name, times, None if name == first else seconds[first], memory.get(name), notes.get(name, ""))
+        for name, times in seconds.items()
     ]

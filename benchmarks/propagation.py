@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from jax.experimental.sparse import BCOO
 
-from benchmarks.measure import Line, compare, temporary_bytes
+from benchmarks.measure import Line, alternate, lines_of, temporary_bytes
 from benchmarks.setting import Setting
 from jmmrec.graph import Bipartite, bipartite
 from jmmrec.models.common import layer_mean
@@ -87,4 +87,5 @@ def programs(setting: Setting) -> tuple[dict[str, Callable], dict[str, int]]:
 def propagation(setting: Setting) -> list[Line]:
     """Lines of the report."""
     variants, memory = programs(setting)
-    return compare(PART, variants, setting.rounds[0], memory=memory, notes={"BCOO, automatic gradient": "target ≥ 4"})
+    seconds = alternate(variants, setting.rounds[0])
+    return lines_of(PART, seconds, memory, {"BCOO, automatic gradient": "target ≥ 4"})

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from benchmarks.measure import Line
 
+MARKS = ("<!-- measured: begin -->", "<!-- measured: end -->")
 COLUMNS = ("", "ms", "times ours", "temporary MB", "")
 
 
@@ -53,3 +54,14 @@ def markdown(lines: Sequence[Line], head: Sequence[str]) -> str:
         ]
         text += [f"| {' | '.join(cells(line))} |" for line in inside] + [""]
     return "\n".join(text)
+
+
+def placed(page: str, text: str) -> str:
+    """The page with the text between its two marks, or the text alone where it has none.
+
+    >>> placed("a <!-- measured: begin --> old <!-- measured: end --> b", "new").split()
+    ['a', '<!--', 'measured:', 'begin', '-->', 'new', '<!--', 'measured:', 'end', '-->', 'b']
+    """
+    before, begin, rest = page.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    return f"{before}{begin}\n\n{text}\n{end}{after}" if begin and end else f"{text}\n"

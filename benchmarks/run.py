@@ -3,30 +3,29 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rich.console import Console
 
-from benchmarks.costs import Rates
-from benchmarks.machine import description, rates
+from benchmarks.machine import description
 from benchmarks.measure import Line
 from benchmarks.propagation import propagation
-from benchmarks.report import markdown, show
+from benchmarks.report import markdown, placed, show
 from benchmarks.search import mining, ranking
 from benchmarks.setting import Setting, setting
 from benchmarks.training import epochs, seeds, virtual
 
 
-def measure(where: Setting, measured: Rates, say=lambda name: None) -> list[Line]:
+def measure(where: Setting, say: Callable[[str], None] = lambda name: None) -> list[Line]:
     """All lines of the report; `say` hears what is being measured."""
     parts = {
         "propagation": lambda: propagation(where),
         "mining": lambda: mining(where),
         "ranking": lambda: ranking(where),
-        "epochs": lambda: epochs(where, measured),
+        "epochs": lambda: epochs(where),
         "virtual triplets": lambda: virtual(where),
         "seeds together": lambda: seeds(where),
     }
@@ -42,22 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", metavar="FOLDER", help="Amazon Baby; default $JMMREC_DATA/amazon_baby")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, measures nothing")
-    parser.add_argument("--markdown", metavar="FILE", help="also write the tables there")
+    parser.add_argument(
+        "--markdown", metavar="FILE", help="also write the tables there, between its two marks if it has them"
+    )
     options = parser.parse_args(arguments)
     console, start = Console(stderr=True), time.perf_counter()
     where = setting(options.data, options.quick)
-    measured = Rates(*rates(2 if options.quick else 5))
-    lines = measure(where, measured, lambda name: console.print(f"[dim]{name} ...[/]"))
+    lines = measure(where, lambda name: console.print(f"[dim]{name} ...[/]"))
     head = [
         f"On {where.origin}; {description()}.",
-        f"Adds of large arrays move {measured.bytes / 1e9:.1f} GB/s, large products reach "
-        f"{measured.operations / 1e9:.0f} Gflop/s.",
         f"Median (smallest–largest) of {where.rounds[0]} rounds for propagation, {where.rounds[1]} elsewhere; "
         f"variants take turns; whole run {time.perf_counter() - start:.0f} s.",
     ]
-    show(lines, head, Console())
+    out = Console()
+    show(lines, head, out if out.is_terminal else Console(width=160))
     if options.markdown:
-        Path(options.markdown).write_text(markdown(lines, head) + "\n", encoding="utf-8")
+        file = Path(options.markdown)
+        page = file.read_text(encoding="utf-8") if file.exists() else ""
+        file.write_text(placed(page, markdown(lines, head)), encoding="utf-8")
 
 
 if __name__ == "__main__":

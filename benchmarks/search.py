@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measure import Line, compare, temporary_bytes
+from benchmarks.measure import Line, alternate, lines_of, temporary_bytes
 from benchmarks.setting import Setting
 from jmmrec.losses import mine
 from jmmrec.retrieval import block_size, exclusion, extremes, normalise_rows
@@ -51,7 +51,7 @@ def race(part: str, setting: Setting, variants: dict[str, tuple[Callable, tuple[
     compiled = {name: jax.jit(function).lower(*given).compile() for name, (function, given) in variants.items()}
     memory = {name: temporary_bytes(program) for name, program in compiled.items()}
     runs = {name: lambda n=name: compiled[n](*variants[n][1]) for name in variants}
-    return compare(part, runs, setting.rounds[1], memory=memory)
+    return lines_of(part, alternate(runs, setting.rounds[1]), memory)
 
 
 def mining(setting: Setting) -> list[Line]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import Probe
 from jmmrec.data import Dataset, Modality, TrainingData, load
 
 USERS, ITEMS, TRAIN = 19_445, 7_050, 118_551
 ROOT = Path(__file__).resolve().parent.parent
+PROBE = Probe()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Setting:
       data: what is trained on. origin: where it comes from, in words.
       rounds: of cheap and of costly comparisons. users: asked in the search parts. steps: of a shortened epoch.
       batch_size: training pairs in a step. wide: widths of the features of the wide FREEDOM.
+      probe: of the machine's rates.
     """
 
     data: TrainingData
@@ -29,6 +32,7 @@ class Setting:
     steps: int = 20
     batch_size: int = 2048
     wide: tuple[int, ...] = (4096, 384)
+    probe: Probe = PROBE
 
 
 def baby_folder(given: str | None = None) -> Path:

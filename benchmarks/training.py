@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.costs import Rates, Work, share
-from benchmarks.measure import Line, compare, temporary_bytes
+from benchmarks.costs import Work, share
+from benchmarks.machine import Probe
+from benchmarks.measure import Line, alternate, lines_of, temporary_bytes
 from benchmarks.setting import Setting, widened
 from jmmrec.data import TrainingData
 from jmmrec.data.sampling import draw_negatives, epoch_order, negative_table
@@ -109,30 +111,28 @@ def work(what: Ready) -> Work:
     return Work(**common, edges=len(data.train), layers=getattr(model, "n_layers", 0))
 
 
-def epochs(setting: Setting, rates: Rates) -> list[Line]:
+def epochs(setting: Setting) -> list[Line]:
     """Scan against loop, epochs per second and the share of the time that bytes and products must take."""
-    lines = []
+    lines, rounds, probe = [], setting.rounds[1], setting.probe
     for name, model in MODELS.items():
-        what = ready(model, setting.data, setting.batch_size)
-        lines += _epochs(f"epoch of {name}", what, setting.rounds[1], rates)
-    data = widened(setting.data, setting.wide)
-    what = ready(Freedom(), data, setting.batch_size, setting.steps)
+        lines += _epochs(f"epoch of {name}", ready(model, setting.data, setting.batch_size), rounds, probe)
+    what = ready(Freedom(), widened(setting.data, setting.wide), setting.batch_size, setting.steps)
     widths = " + ".join(map(str, setting.wide))
-    part = f"{setting.steps} steps of FREEDOM, trained features {widths} wide"
-    return lines + _epochs(part, what, setting.rounds[1], rates)
+    return lines + _epochs(f"{len(what.order)} steps of FREEDOM, trained features {widths} wide", what, rounds, probe)
 
 
-def _epochs(part: str, what: Ready, rounds: int, rates: Rates) -> list[Line]:
-    runs = {"ours: one scan": scan(what), "Python loop of jitted steps": loop(what)}
-    lines = compare(part, {n: r for n, (r, _) in runs.items()}, rounds, memory={n: b for n, (_, b) in runs.items()})
-    steps = len(what.order)
-    for number, line in enumerate(lines):
-        epoch = line.milliseconds.median / 1e3 / steps * what.steps
-        note = f"{1 / epoch:.3g} epochs/s"
-        if number == 0:
-            note += f"; bytes and products must take {share(work(what), rates, epoch / what.steps):.0%}"
-        lines[number] = dataclasses.replace(line, note=note)
-    return lines
+def _epochs(part: str, what: Ready, rounds: int, probe: Probe) -> list[Line]:
+    programs = {"ours: one scan": scan(what), "Python loop of jitted steps": loop(what)}
+    seconds = alternate({name: run for name, (run, _) in programs.items()} | probe.runs(), rounds)
+    rates = probe.rates({name: seconds.pop(name) for name in ("add", "multiply")})
+    a_step = {name: statistics.median(times) / len(what.order) for name, times in seconds.items()}
+    notes = {name: f"{1 / (time * what.steps):.3g} epochs/s" for name, time in a_step.items()}
+    first = next(iter(notes))
+    notes[first] += (
+        f"; {share(work(what), rates, a_step[first]):.0%} must go to bytes and products "
+        f"at {rates.bytes / 1e9:.1f} GB/s and {rates.operations / 1e9:.0f} Gflop/s"
+    )
+    return lines_of(part, seconds, {name: size for name, (_, size) in programs.items()}, notes)
 
 
 def seeds(setting: Setting, count: int = 5) -> list[Line]:
@@ -151,7 +151,8 @@ def seeds(setting: Setting, count: int = 5) -> list[Line]:
         ],
     }
     memory = {"ours: one vmapped program": temporary_bytes(all_), "one after another": temporary_bytes(one)}
-    return compare(f"{len(what.order)} steps of LightGCN, {count} seeds", variants, setting.rounds[1], memory=memory)
+    seconds = alternate(variants, setting.rounds[1])
+    return lines_of(f"{len(what.order)} steps of LightGCN, {count} seeds", seconds, memory)
 
 
 def virtual(setting: Setting) -> list[Line]:
@@ -164,10 +165,7 @@ def virtual(setting: Setting) -> list[Line]:
     whats = {name: ready(model, setting.data, setting.batch_size, setting.steps) for name, model in models.items()}
     runs = {name: scan(what) for name, what in whats.items()}
     steps = len(next(iter(whats.values())).order)
-    lines = compare(
-        f"{steps} steps of FREEDOM with MDVT, n = 2, all users",
-        {name: run for name, (run, _) in runs.items()},
-        setting.rounds[1],
-        memory={name: size for name, (_, size) in runs.items()},
-    )
-    return [dataclasses.replace(x, note=f"{x.milliseconds.median / steps:.3g} ms a step") for x in lines]
+    seconds = alternate({name: run for name, (run, _) in runs.items()}, setting.rounds[1])
+    notes = {name: f"{1e3 * statistics.median(times) / steps:.3g} ms a step" for name, times in seconds.items()}
+    memory = {name: size for name, (_, size) in runs.items()}
+    return lines_of(f"{steps} steps of FREEDOM with MDVT, n = 2, all users", seconds, memory, notes)

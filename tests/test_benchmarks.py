@@ -1,17 +1,17 @@
 """The benchmarks run and compare like with like; no time is asserted."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.costs import Rates, Work, share, step_bytes, step_operations
-from benchmarks.measure import Line, Spread, alternate, compare
+from benchmarks.costs import Work, share, step_bytes, step_operations
+from benchmarks.machine import Probe, Rates
+from benchmarks.measure import Line, Spread, alternate, lines_of
 from benchmarks.propagation import programs
-from benchmarks.report import cells, markdown
+from benchmarks.report import cells, markdown, placed
 from benchmarks.search import mine_whole, product, rank_whole, tables
 from benchmarks.setting import ROOT, Setting, baby_folder, power_law, setting, widened
-from benchmarks.training import MODELS, loop, ready, scan, seeds, virtual, work
+from benchmarks.training import MODELS, epochs, loop, ready, scan, seeds, virtual, work
 from jmmrec.losses import mine
 from jmmrec.models import Freedom
 from jmmrec.retrieval import exclusion, extremes
@@ -20,7 +20,7 @@ from jmmrec.retrieval import exclusion, extremes
 @pytest.fixture(scope="module")
 def small() -> Setting:
     data = power_law(80, 40, 300, dim=6).for_training()
-    return Setting(data, "here", rounds=(1, 1), users=60, steps=2, batch_size=128, wide=(12, 5))
+    return Setting(data, "here", rounds=(1, 1), users=60, steps=2, batch_size=128, wide=(12, 5), probe=Probe(1000, 8))
 
 
 def test_generated_graph_has_the_asked_sizes_and_a_long_tail() -> None:
@@ -73,8 +73,18 @@ def test_scan_and_loop_compute_the_same_losses(small, name) -> None:
     np.testing.assert_allclose(log["loss"], [float(one["loss"]) for one in steps()], rtol=1e-5)
 
 
-def test_seeds_and_virtual_triplets_run(small) -> None:
+def test_epochs_say_what_they_must_cost(small, monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.training.MODELS", {})
+    ours, other = epochs(small)
+    assert "epochs/s" in other.note and "% must go to bytes and products" in ours.note
+    assert ours.part == "2 steps of FREEDOM, trained features 12 + 5 wide"
+
+
+def test_seeds_run(small) -> None:
     assert [len(line.seconds) for line in seeds(small, 2)] == [1, 1]
+
+
+def test_virtual_triplets_run(small) -> None:
     lines = virtual(small)
     assert len(lines) == 3 and all(line.note.endswith("ms a step") for line in lines)
 
@@ -107,7 +117,10 @@ def test_ratios_are_paired_within_rounds() -> None:
     assert cells(line)[2] == "3 (2–8)"
 
 
-def test_markdown_has_a_table_for_each_part() -> None:
-    lines = [*compare("one", {"ours": lambda: jax.numpy.ones(1), "theirs": lambda: 0}, 2), Line("two", "x", (1.0,))]
-    text = markdown(lines, ["Head."])
+def test_markdown_has_a_table_for_each_part_between_the_marks_of_a_page() -> None:
+    text = markdown([*lines_of("one", {"ours": (1.0,), "theirs": (3.0,)}), Line("two", "x", (1.0,))], ["Head."])
     assert text.startswith("Head.\n") and text.count("### ") == 2 and text.count("| --- |") == 4
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    changed = placed(page, text)
+    assert changed.startswith(page[:100]) and text in changed and placed(changed, text) == changed
+    assert placed("", text) == text + "\n"
