@@ -12,7 +12,7 @@ CACHE = ROOT / ".pytest_cache" / "jax"
 # Read by jax when it is first imported, here and in the processes that tests start.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Each cached program would otherwise print two lines of CPU features (openxla: cpu_aot_loader) into stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

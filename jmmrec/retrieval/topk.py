@@ -21,7 +21,7 @@ BLOCK = 128  # queries; larger blocks leave the caches and are slower
 
 
 class Extremes(NamedTuple):
-    """Item indices int32 (n_queries, n), best first, with their scores; a score of -inf marks an empty place.
+    """Item indices int32 (n_queries, n), best first, with their scores; an infinite score marks an empty place.
 
     `bottom` holds the least similar items, worst first, `bottom_scores` their (lowest) scores.
     """
@@ -122,7 +122,8 @@ def _best_of_columns(columns: jax.Array, n_items: int, n: int, group: int, lowes
     finalists = jnp.where(place < n_items, -finalists if lowest else finalists, -jnp.inf)
     values, at = _first_best(finalists.reshape(-1, columns.shape[-1]), n)
     index = jnp.take_along_axis(best, at // group, axis=0) * group + at % group
-    return values.T, index.T
+    # A query with NaN finds nothing; its indices must still be items.
+    return values.T, jnp.minimum(index, n_items - 1).T
 
 
 def _first_best(scores: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
@@ -166,11 +167,16 @@ def extremes(
     Returns:
       `Extremes`; int32 indices into `items`.
 
+    Raises:
+      ConfigError: more items asked for than there are, or exclusions built for other blocks.
+
     >>> found = extremes(jnp.eye(2), jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]]), 1, 1)
     >>> found.top.tolist(), found.bottom.tolist()
     ([[0], [1]], [[2], [0]])
     """
     n_queries, width = queries.shape
+    if max(n_top, n_bottom) > len(items):
+        raise ConfigError(f"{max(n_top, n_bottom)} of {len(items)} items were asked for; ask for at most {len(items)}.")
     block = block_size(n_queries, len(items), memory)
     for pairs in (exclude, exclude_bottom):
         if pairs is not None and pairs.block != block:

@@ -108,13 +108,14 @@ class Dynamic:
         return WarmupState(previous=loss)
 
     def _flat(self, epoch: int, previous: float, loss: float) -> bool:
+        # Multiplied out, so that a loss of zero needs no case of its own.
         if self.rule == "alg1":
-            return (loss - previous) / previous <= self.gap
+            return loss - previous <= self.gap * previous
         if epoch < self.min_epoch:
             return False
         if self.rule == "abs":
-            return abs(previous - loss) / previous <= self.gap
-        return (previous - loss) / loss < self.gap
+            return abs(previous - loss) <= self.gap * previous
+        return previous - loss < self.gap * loss
 
 
 @dataclasses.dataclass(frozen=True)
