@@ -20,6 +20,7 @@ _HOME = {
     "jmmrec.result": ("Result",),
     "jmmrec.train": ("Mdvt", "TrainConfig", "WarmupConfig", "with_mdvt"),
 }
+_PARTS = ("data", "graph", "interop", "losses", "models", "report", "retrieval", "train")
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return importlib.import_module(f"jmmrec.{name}")
     if name not in _MODULE:
         raise AttributeError(f"module 'jmmrec' has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULE[name]), name)

@@ -256,7 +256,8 @@ def evaluate(
         }
         run.update(evaluations=[*run.read().get("evaluations", []), entry])
         arrays: dict[str, Any] = {"users": found.users, **found.per_user}
-        np.savez_compressed(result.folder / "per_user.npz", **arrays)
+        which = [split, mask, options["strategy"]] if options.get("strategy") else [split, mask]
+        np.savez_compressed(result.folder / f"per_user-{'-'.join(which)}.npz", **arrays)
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jmmrec.api import fit
 from jmmrec.data import Synthetic, SyntheticConfig, synthesize
+from jmmrec.data.synthetic import DEMO
 from jmmrec.errors import JmmrecError
 from jmmrec.report import Table, comparison_table, matched, paired_test
 from jmmrec.result import Result
@@ -16,18 +17,6 @@ from jmmrec.train import STRATEGIES, Evaluation, TrainConfig, WarmupConfig
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 SEEDS = (0, 1, 2)
-DATA = SyntheticConfig(
-    name="demo",
-    seed=0,
-    n_users=1000,
-    n_items=600,
-    interactions_per_user=9,
-    activity_skew=0.3,
-    taste_dim=12,
-    categories=20,
-    sharpness=3.0,
-    modalities=(("image", 64, 0.95), ("text", 32, 0.8)),
-)
 WARMUP = WarmupConfig("all", thresholds=(0, 5, 10, 20))
 # One run to a program: branches come and go, and another number of runs would be another program to compile.
 CONFIG = TrainConfig(epochs=80, batch_size=1024, learning_rate=1e-2, patience=8, seeds_per_program=1)
@@ -54,7 +43,7 @@ def demo(
     out: str | Path = "demo-output",
     *,
     seeds: Sequence[int] = SEEDS,
-    data: SyntheticConfig = DATA,
+    data: SyntheticConfig = DEMO,
     config: TrainConfig = CONFIG,
     warmup: WarmupConfig = WARMUP,
     quiet: bool = False,

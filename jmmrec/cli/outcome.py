@@ -67,7 +67,7 @@ def _epochs(result: Result) -> list[str]:
 def _save(result: Result, table: Table, folder: Path) -> Sequence[str]:
     table.save(folder / "test.md")
     table.save(folder / "test.csv")
-    kept = "run.json, metrics.jsonl, model.safetensors, per_user.npz, test.md, test.csv"
+    kept = "run.json, metrics.jsonl, model.safetensors, per_user-*.npz, test.md, test.csv"
     try:
         result.plot(folder / "curves.png")
     except JmmrecError as error:

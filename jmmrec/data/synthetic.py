@@ -142,25 +142,27 @@ def synthesize(config: SyntheticConfig | None = None) -> Synthetic:
     return Synthetic(dataset, truth, config)
 
 
+# The built-in demo: sparse enough that features help.
+DEMO = SyntheticConfig(
+    name="demo",
+    n_users=1000,
+    n_items=600,
+    interactions_per_user=9,
+    activity_skew=0.3,
+    taste_dim=12,
+    categories=20,
+    sharpness=3.0,
+    modalities=(("image", 64, 0.95), ("text", 32, 0.8)),
+)
+
+
 def demo_dataset(seed: int = 0) -> Dataset:
-    """The built-in demo: 1,000 users, 600 items, about 9 interactions a user, so that features help.
+    """The built-in demo: 1,000 users, 600 items, about 9 interactions a user.
 
     >>> demo_dataset().n_items
     600
     """
-    config = SyntheticConfig(
-        n_users=1000,
-        n_items=600,
-        interactions_per_user=9,
-        activity_skew=0.3,
-        taste_dim=12,
-        categories=20,
-        sharpness=3.0,
-        modalities=(("image", 64, 0.95), ("text", 32, 0.8)),
-        seed=seed,
-        name="demo",
-    )
-    return synthesize(config).dataset
+    return synthesize(dataclasses.replace(DEMO, seed=seed)).dataset
 
 
 def _stream(config: SyntheticConfig, *parts: int) -> np.random.Generator:

@@ -28,7 +28,7 @@ def layer_mean(graph: Bipartite, user: jax.Array, item: jax.Array, n_layers: int
       user and item tables of the same shapes.
 
     >>> from jmmrec.graph import bipartite
-    >>> g = bipartite(np.array([[0, 0]]), 1, 1, "mean")
+    >>> g = bipartite([[0, 0]], 1, 1, "mean")
     >>> [t.tolist() for t in layer_mean(g, jnp.array([[2.0]]), jnp.array([[4.0]]), 1)]
     [[[3.0]], [[3.0]]]
     """
@@ -102,6 +102,7 @@ def raw_features(data: TrainingData) -> dict[str, jax.Array]:
 def presence(modalities: Mapping[str, Modality]) -> dict[str, jax.Array]:
     """bool (n_items,) for each modality that has missing rows; complete ones are left out.
 
+    >>> import numpy as np
     >>> presence({"text": Modality(np.ones((2, 1)), np.array([True, False]))})["text"].tolist()
     [True, False]
     """

@@ -161,6 +161,8 @@ class Checkpoints:
         except OSError as error:
             raise CheckpointError(f"checkpoint {manifest} lacks {path.name} ({error.strerror}).") from error
         if hashlib.sha256(content).hexdigest() != record["sha256"]:
+            # Gone, so that a later save of the same lane writes it anew.
+            path.unlink()
             raise CheckpointError(
                 f"checkpoint {manifest} is damaged: {path.name} has been truncated or edited since it was written."
             )

@@ -24,7 +24,8 @@ class TrainConfig:
         (4) does; None compares unrounded. eval_every: epochs between evaluations.
       reset_patience: start counting anew when virtual triplets come in.
       sampler: `pairs`, every training pair once, or `users`, users drawn uniformly.
-      seeds_per_program: runs in one vmapped program; 0 takes all, 1 gives every run the bits it has alone.
+      seeds_per_program: runs in one vmapped program; 0 takes all seeds (in searches one at a time), 1 gives every run
+        the bits it has alone.
       checkpoint_seconds: a checkpoint after the first epoch that ends this long after the last one; 0 for each.
       rank_memory: bytes for the score blocks of an evaluation.
 

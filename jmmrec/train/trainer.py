@@ -53,7 +53,9 @@ class Trainer:
         done: dict[str, Lane] = {}
         for active in (False, True):
             group = [lane for lane in lanes if lane.warmup.active == active]
-            size = self.config.seeds_per_program or max(len(group), 1)
+            # In a search the number of runs changes all the time, and each number would be another program.
+            most = max(len(group), 1) if all(lane.role == "plain" for lane in lanes) else 1
+            size = self.config.seeds_per_program or most
             for low in range(0, len(group), size):
                 for lane in self._epoch(group[low : low + size], active):
                     done[lane.label] = self._judge(lane)
