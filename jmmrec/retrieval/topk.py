@@ -5,7 +5,6 @@ its copy for the bottom, plus the padded items and the `(n_queries, n)` results.
 larger blocks leave the processor's caches, and smaller where `memory` asks for it.
 """
 
-import math
 from typing import NamedTuple
 
 import flax.struct
@@ -86,7 +85,7 @@ def top_n(scores: jax.Array, n: int, group: int | None = None) -> tuple[jax.Arra
     Exact in two levels: the n best items lie in the n groups with the best maxima, so only those are looked into.
 
     Args:
-      scores: (rows, n_items). group: items in a group; default near sqrt(n_items / 2n).
+      scores: (rows, n_items). group: items in a group; default 32 or 64.
 
     Returns:
       values (rows, n), indices int32 (rows, n), best first.
@@ -97,52 +96,51 @@ def top_n(scores: jax.Array, n: int, group: int | None = None) -> tuple[jax.Arra
     n_items = scores.shape[1]
     if n > n_items:
         raise ConfigError(f"the {n} best of {n_items} items were asked for; ask for at most {n_items}.")
-    group = group or _group(n_items, n)
+    group = group or _group(n)
     columns = jnp.pad(scores.T, ((0, -n_items % group), (0, 0)))
     return _best_of_columns(columns, n_items, n, group)
 
 
-def _group(n_items: int, n: int) -> int:
-    return min(64, max(16, 1 << round(math.log2(math.sqrt(n_items / (2 * n))))))
+def _group(n: int) -> int:
+    return 32 if n <= 2 else 64
 
 
 def _best_of_columns(columns: jax.Array, n_items: int, n: int, group: int, lowest: bool = False):
     """`top_n` of (items, queries), items padded to whole groups; results (queries, n), negated if the lowest.
 
     Items come first because reductions and selections then run over many queries at once in vector registers.
+    Every round takes the best item of the best group, then finds what that group has left: items are taken by value
+    and then by index, so what is left of a group stands behind the last one taken. -inf is raised to the smallest
+    finite number meanwhile and stands for groups that have nothing left.
     """
     columns = columns.reshape(-1, group, columns.shape[1])
-    reduce = jnp.min if lowest else jnp.max
-    filled = n_items - (len(columns) - 1) * group
-    groups = reduce(columns, axis=1).at[-1].set(reduce(columns[-1, :filled], axis=0))
-    # Ascending groups keep equal scores in the order of their items.
-    best = jnp.sort(_first_best(-groups if lowest else groups, min(n, len(groups)))[1], axis=0)
-    finalists = jnp.take_along_axis(columns, best[:, None, :], axis=0)
-    place = best[:, None, :] * group + jnp.arange(group, dtype=jnp.int32)[:, None]
-    finalists = jnp.where(place < n_items, -finalists if lowest else finalists, -jnp.inf)
-    values, at = _first_best(finalists.reshape(-1, columns.shape[-1]), n)
-    index = jnp.take_along_axis(best, at // group, axis=0) * group + at % group
-    # A query with NaN finds nothing; its indices must still be items.
-    return values.T, jnp.minimum(index, n_items - 1).T
+    floor = jnp.finfo(columns.dtype).min
+    numbers = jax.lax.broadcasted_iota(jnp.int32, (len(columns), columns.shape[2]), 0)
 
+    def _rising(values: jax.Array) -> jax.Array:
+        return jnp.maximum(-values if lowest else values, floor)
 
-def _first_best(scores: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
-    """The n largest of every column and their rows, lower row first; a maximum at a time, faster than a sort.
-
-    Taken scores become -inf, so those that were -inf before stand a little higher meanwhile.
-    """
-    floor = jnp.finfo(scores.dtype).min
-    place = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 0)
-
-    def _take(left: jax.Array, _: None):
+    def _take(carry: tuple[jax.Array, ...], _: None):
+        left, last, last_item = carry
         # The barriers keep the reductions plain: fused with what feeds them they are not vectorised.
         left = jax.lax.optimization_barrier(left)
         value = left.max(axis=0)
-        row = jax.lax.optimization_barrier(jnp.where(left == value, place, len(left) - 1)).min(axis=0)
-        return jnp.where(place == row, -jnp.inf, left), (value, row)
+        best = jax.lax.optimization_barrier(jnp.where(left == value, numbers, len(left) - 1)).min(axis=0)
+        members = _rising(jnp.take_along_axis(columns, best[None, None], axis=0)[0])
+        item = best * group + jnp.arange(group, dtype=jnp.int32)[:, None]
+        members = jnp.where(item < n_items, members, -jnp.inf)
+        new = (members == value) & ((value < last) | (item > last_item))
+        chosen = jnp.where(new, item, n_items - 1).min(axis=0)
+        behind = (members < value) | ((members == value) & (item > chosen))
+        rest = jnp.where(behind, members, -jnp.inf).max(axis=0)
+        return (jnp.where(numbers == best, rest, left), value, chosen), (value, chosen)
 
-    _, (values, rows) = jax.lax.scan(_take, jnp.maximum(scores, floor), None, length=n, unroll=n <= 8)
-    return jnp.where(values == floor, -jnp.inf, values), rows
+    reduce = jnp.min if lowest else jnp.max
+    filled = n_items - (len(columns) - 1) * group
+    groups = _rising(reduce(columns, axis=1).at[-1].set(reduce(columns[-1, :filled], axis=0)))
+    first = (groups, jnp.full_like(groups[0], jnp.inf), jnp.zeros_like(numbers[0]))
+    _, (values, index) = jax.lax.scan(_take, first, None, length=n, unroll=n <= 8)
+    return jnp.where(values == floor, -jnp.inf, values).T, index.T
 
 
 def extremes(
@@ -206,7 +204,7 @@ def _search_block(rows, items, low, number, n_top, n_bottom, exclude, exclude_bo
     """One block of queries against one block of items; bottom scores are negated."""
     n_items = len(items)
     top, bottom = min(n_top, n_items), min(n_bottom, n_items)
-    group = _group(n_items, max(top, bottom, 1))
+    group = _group(max(top, bottom))
     items = jnp.pad(items, ((0, -n_items % group), (0, 0)))
     # The barrier keeps the product whole: jaxlib 0.10.1 crashes on some maxima fused into it.
     scores = jax.lax.optimization_barrier(jnp.matmul(items, rows.T, precision=precision))
