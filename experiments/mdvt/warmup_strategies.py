@@ -169,7 +169,9 @@ def rows(study: Study, found: dict) -> list[dict]:
                     "reference": target or "",
                     "within_2std_or_better": ours.mean + 2 * ours.std >= target if target else "",
                     "origin": study.origin if target else "",
-                    "virtual_since": " ".join("never" if s is None else str(s) for s in found["since"][strategy]),
+                    "virtual_since": " ".join("never" if s is None else str(s) for s in found["since"][strategy])
+                    if strategy != "none"
+                    else "",
                 }
             )
     return made
@@ -202,13 +204,19 @@ def section(key: tuple, mine: list[dict], costs: dict[str, tuple]) -> list[str]:
     lines += [f"| {origin} | " + " | ".join(f"{reference.get(m, '')}" for m in METRICS) + " | |"]
     for strategy in dict.fromkeys(r["warmup"] for r in mine):
         cells = {r["metric"]: r for r in mine if r["warmup"] == strategy}
-        shown = [f"{float(cells[m]['mean']):.4f} ± {float(cells[m]['std']):.4f}{star(cells[m])}" for m in METRICS]
-        label = f"{model if strategy == 'none' else f'+ {strategy}'} ({cells[METRICS[0]]['seeds']} seeds)"
+        shown = [f"{float(cells[m]['mean']):.4f}{spread(cells[m])}{star(cells[m])}" for m in METRICS]
+        count = cells[METRICS[0]]["seeds"]
+        label = f"{model if strategy == 'none' else f'+ {strategy}'} ({count} seed{'s' * (count > 1)})"
         lines += [f"| {label} | " + " | ".join(shown) + f" | {cells[METRICS[0]]['virtual_since']} |"]
     trained, scratch = costs.get(f"{data}-{model}" + (f"-{refresh}" if refresh else ""), (0, 0))
     if scratch > trained:
         lines += ["", f"Epochs trained for all of this: {trained}; from scratch it would be {scratch}."]
     return [*lines, ""]
+
+
+def spread(cell: dict) -> str:
+    """The standard deviation over seeds, where there is more than one."""
+    return f" ± {float(cell['std']):.4f}" if cell["seeds"] > 1 else ""
 
 
 def star(cell: dict) -> str:
@@ -218,7 +226,7 @@ def star(cell: dict) -> str:
     return " ▲" if cell["minus_backbone"].startswith("+") else " ▼"
 
 
-def about(command: str) -> str:
+def about(command: str, note: str) -> str:
     """Where these numbers come from."""
     from jmmrec.train.record import environment
 
@@ -229,7 +237,8 @@ def about(command: str) -> str:
         "Test split, training items masked, selected on valid Recall@20; mean ± standard deviation over seeds. "
         "▲ / ▼: better / worse than the backbone at p < 0.01, paired t-test over users of the seeds' mean, "
         "uncorrected.\n\n"
-        f"Command: `{command}`; commit {commit or 'unknown'}; {versions}; {here['machine']}, {here['device']}."
+        f"Command: `{command}`; tables written at commit {commit or 'unknown'}; {versions}; {here['machine']}, "
+        f"{here['device']}. {note}"
     )
 
 
@@ -243,6 +252,7 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="the backbone alone")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
+    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     given = parser.parse_args()
     jobs = []
     for name in () if given.report else given.only:
@@ -255,7 +265,7 @@ def main() -> None:
     found = {study.name: collect(study, given.data, Path(given.runs)) for study in STUDIES}
     table = [row for study in STUDIES for row in rows(study, found[study.name])]
     costs = {name: tuple(f["epochs"]) for name, f in found.items() if f["epochs"] is not None}
-    write(table, costs, about("python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2"))
+    write(table, costs, about("python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2", given.note))
     print(f"wrote {RESULTS / 'warmup_strategies.md'}")
 
 
