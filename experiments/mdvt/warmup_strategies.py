@@ -167,7 +167,8 @@ def rows(study: Study, found: dict) -> list[dict]:
                     "minus_backbone": f"{test.difference:+.5f}" if test else "",
                     "p_users": f"{test.p:.2g}" if test else "",
                     "reference": target or "",
-                    "within_2std_or_better": ours.mean + 2 * ours.std >= target if target else "",
+                    # One seed has no spread to compare with.
+                    "within_2std_or_better": ours.mean + 2 * ours.std >= target if target and ours.n > 1 else "",
                     "origin": study.origin if target else "",
                     "virtual_since": " ".join("never" if s is None else str(s) for s in found["since"][strategy])
                     if strategy != "none"
