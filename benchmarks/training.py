@@ -44,7 +44,7 @@ class Ready:
     def fresh(self, seed: int = 0) -> TrainState:
         """Parameters, optimiser and state of a new run; copies, so that they may be donated."""
         params, state = self.model.init(init_key(seed), self.fixed[0])
-        start = TrainState(params, self.config.optimiser().init(params), state)
+        start = TrainState(params, self.config.optimiser(self.model).init(params), state)
         return jax.tree.map(jnp.array, start)
 
 
@@ -64,7 +64,8 @@ def scan(what: Ready) -> tuple[Callable[[], Any], int]:
 
 def loop(what: Ready) -> tuple[Callable[[], Any], int]:
     """The same epoch as a Python loop of jitted steps that reuse the memory of the state they replace."""
-    model, optimiser = what.model, what.config.optimiser()
+    model = what.model
+    optimiser = what.config.optimiser(model)
     hook = jax.jit(model.epoch)
 
     @functools.partial(jax.jit, donate_argnums=0)

@@ -52,7 +52,7 @@ def fit(
       model: a name (`freedom`) or a backbone, one of your own too. data: a data set, or what `jmmrec.load` takes.
       warmup: `none`, `static`, `dynamic`, `hybrid`, `all`, or a `WarmupConfig`; anything but `none` adds MDVT.
       mdvt: options of `Mdvt`, e.g. {"n": 4, "lam": 0.2}. seeds: one run each, in one vmapped program.
-      config: a `TrainConfig`, or give its fields as keyword `options`.
+      config: a `TrainConfig`, or give its fields as keyword `options`; the rest is what the model's authors use.
       out: a run folder to write; needed to resume. resume: continue what stands there, bit-identically.
       quiet: no progress display.
 
@@ -67,9 +67,9 @@ def fit(
     2
     """
     dataset = data if isinstance(data, Dataset) else load(data)
-    config = _config(config, options)
     warmup = WarmupConfig(warmup) if isinstance(warmup, str) else warmup
     backbone = make(model) if isinstance(model, str) else model
+    config = _config(backbone, config, options)
     if warmup.strategy != "none" and not isinstance(backbone, Mdvt):
         backbone = with_mdvt(backbone, **(mdvt or {}))
     elif mdvt:
@@ -97,11 +97,11 @@ def fit(
     return result
 
 
-def _config(config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
+def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
     try:
-        return config or TrainConfig(**options)
+        return config or TrainConfig.of(model, **options)
     except TypeError as error:
         known = ", ".join(TrainConfig.__dataclass_fields__)
         raise ConfigError(f"unknown option among {', '.join(options)}; training has {known}.") from error

@@ -82,7 +82,8 @@ def _options_of(name: str) -> Any:
         "mdvt": options.arguments(Mdvt, omit=("backbone", "active")),
     }
     shapes: Any = {name: Annotated[cls, flat] if name in ("warmup", "config") else cls for name, cls in groups.items()}
-    fields = [(name, shapes[name], dataclasses.field(default=cls())) for name, cls in groups.items()]
+    defaults = {name: cls() for name, cls in groups.items()} | {"config": groups["config"](**MODELS[name].training)}
+    fields = [(part, shapes[part], dataclasses.field(default=default)) for part, default in defaults.items()]
     return dataclasses.make_dataclass("Train", [("common", Annotated[Common, flat]), *fields], frozen=True)
 
 

@@ -6,7 +6,7 @@ and turned into the parameter tree of the same model here, every name and shape 
 
 import pathlib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,8 +18,8 @@ from jmmrec.models import Backbone, BprMf, Freedom, LightGcn, Vbpr, name_of
 from jmmrec.train.mdvt import Mdvt
 
 # Their name -> place in our tree. {m} stands for each modality; on our side alone it stands for column blocks of
-# one matrix, side by side in the order of `modalities`.
-TABLE: dict[type, dict[str, str]] = {
+# one matrix, side by side in the order of `modalities`. None: they have it, but it plays no part.
+TABLE: dict[type, dict[str, str | None]] = {
     BprMf: {"user_embedding.weight": "user", "item_embedding.weight": "item"},
     Vbpr: {
         "u_embedding": "user",
@@ -70,7 +70,7 @@ def load_params(
     tree = jax.eval_shape(model.init, jax.random.key(0), static)[0]
     shapes = {path: leaf.shape for path, leaf in _flat(tree)}
     plan = {name: places for name, places in _plan(model, modalities) if shapes.keys() >= set(places)}
-    _check_names(name_of(model), arrays, plan, shapes)
+    _check_names(name_of(model), arrays, plan, shapes, ignored(model, modalities))
     found: dict[str, Any] = {}
     for name, places in plan.items():
         for place, block in _blocks(name, np.asarray(arrays[name], np.float32), [(p, shapes[p]) for p in places]):
@@ -112,12 +112,25 @@ def load_npz(path: str | pathlib.Path, prefix: str = "") -> dict[str, np.ndarray
     return found
 
 
+def ignored(model: Backbone, modalities: Mapping[str, str] = MODALITIES) -> list[str]:
+    """Names in the toolbox's state dict that play no part there and have no place here.
+
+    >>> ignored(BprMf())
+    []
+    """
+    model = model.backbone if isinstance(model, Mdvt) else model
+    unused = [theirs for theirs, ours in TABLE[type(model)].items() if ours is None]
+    return [theirs.format(m=name) for theirs in unused for name in (modalities if "{m}" in theirs else ("",))]
+
+
 def _plan(model: Backbone, modalities: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     """Each of their names with our places for it."""
     if type(model) not in TABLE:
         known = ", ".join(sorted(name_of(cls()) for cls in TABLE))
         raise ConfigError(f"no names of the PyTorch toolbox are known for {name_of(model)}; there are {known}.")
     for theirs, ours in TABLE[type(model)].items():
+        if ours is None:
+            continue
         if "{m}" in theirs:
             yield from ((theirs.format(m=name), [ours.format(m=mine)]) for name, mine in modalities.items())
         elif "{m}" in ours:
@@ -126,9 +139,11 @@ def _plan(model: Backbone, modalities: Mapping[str, str]) -> Iterator[tuple[str,
             yield theirs, [ours]
 
 
-def _check_names(model: str, arrays: Mapping, plan: Mapping[str, list[str]], shapes: Mapping) -> None:
+def _check_names(
+    model: str, arrays: Mapping, plan: Mapping[str, list[str]], shapes: Mapping, unused: Sequence[str]
+) -> None:
     _check_filled(model, plan, shapes)
-    missing, left = plan.keys() - arrays.keys(), arrays.keys() - plan.keys()
+    missing, left = plan.keys() - arrays.keys(), arrays.keys() - plan.keys() - set(unused)
     if missing:
         raise CheckpointError(
             f"the state dict lacks {_listed(missing)}, which {model} needs; it holds {_listed(arrays)}."

@@ -1,6 +1,7 @@
-"""What a backbone is: a frozen config whose methods are pure functions. Any object with these methods will do."""
+"""What a backbone is: a frozen config whose methods are pure functions. Subclass it for hooks that do nothing."""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import flax.struct
 import jax
@@ -42,11 +43,44 @@ class Encoded(flax.struct.PyTreeNode):
     extra: dict[str, Any] = flax.struct.field(default_factory=dict)
 
 
+class Card(NamedTuple):
+    """What `jmmrec models` says of a model.
+
+    Attributes:
+      paper: short name of the publication and where it appeared. year: of it. modalities: how many it takes.
+      parameters, cost: trained values, and the work of one step, as formulas in U users, I items, E interactions,
+        d width, D_m width of modality m, M modalities, B rows of a batch.
+    """
+
+    paper: str
+    year: int
+    modalities: str
+    parameters: str
+    cost: str
+
+
 class Backbone(Protocol):
     """The protocol. Subclasses are frozen dataclasses: hashable, static under jit, no arrays inside.
 
-    `static` and `aux` are pytrees passed as arguments, never captured; `state` holds what no gradient trains.
+    `static` and `aux` are pytrees passed as arguments, never captured; `state` holds what the step's gradient does
+    not train.
+
+    Attributes:
+      card: what the list of models says of it; None for models of your own.
+      training: options of `jmmrec.train.TrainConfig` that its authors train it with, used where none are given.
     """
+
+    card: ClassVar[Card | None] = None
+    training: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def rare(self) -> tuple[str, ...]:
+        """Top-level parameters that take part in some steps only. Default: none."""
+        return ()
+
+    def due(self, state: State) -> jax.Array | bool:
+        """Whether the parameters named by `rare` take part in this step; if not, their moments rest as well."""
+        return True
 
     def prepare(self, data: TrainingData) -> Static:
         """On the host, once: graphs and feature arrays. It sees no test rows."""
@@ -59,6 +93,15 @@ class Backbone(Protocol):
     def epoch(self, params: Params, state: State, static: Static, key: jax.Array) -> tuple[State, Aux]:
         """Before every epoch, fixed shapes: pruned graphs, refreshed neighbours. Default: nothing."""
         return state, ()
+
+    def before_batch(
+        self, params: Params, state: State, static: Static, aux: Aux, batch: Batch, key: jax.Array
+    ) -> tuple[State, dict]:
+        """Before every step: what an adversary learns with an optimiser of its own, and its losses by name.
+
+        Default: nothing.
+        """
+        return state, {}
 
     def encode(
         self,

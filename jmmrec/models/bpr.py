@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
 from jmmrec.losses.regularise import FORMS
-from jmmrec.models.base import Backbone, Batch, Encoded
-from jmmrec.models.common import batch_bpr, xavier_normal
+from jmmrec.models.base import Backbone, Batch, Card, Encoded
+from jmmrec.models.common import batch_bpr
+from jmmrec.models.layers import xavier_normal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class BprMf(Backbone):
     >>> BprMf(embed_dim=8).reg_form
     'l2sq'
     """
+
+    card = Card("Rendle et al., BPR, UAI", 2009, "none", "(U + I) d", "3 B d")
 
     embed_dim: int = 64
     reg: float = 1e-4

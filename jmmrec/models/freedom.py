@@ -17,18 +17,9 @@ from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
 from jmmrec.graph import Bipartite, bipartite, edge_list, item_graph, keep_edges, propagate, sample_edges
 from jmmrec.graph.neighbours import KNN_NORMS
-from jmmrec.models.base import Backbone, Batch, Encoded
-from jmmrec.models.common import (
-    batch_bpr,
-    dense,
-    dense_init,
-    layer_mean,
-    modality_weights,
-    named_key,
-    presence,
-    raw_features,
-    xavier_uniform,
-)
+from jmmrec.models.base import Backbone, Batch, Card, Encoded
+from jmmrec.models.common import batch_bpr, current_features, layer_mean, modality_weights, presence, raw_features
+from jmmrec.models.layers import dense, projections, xavier_uniform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +39,14 @@ class Freedom(Backbone):
     >>> Freedom(modal_weights=(("audio", 0.1), ("text", 0.9))).edge_drop
     0.8
     """
+
+    card = Card(
+        "Zhou and Shen, FREEDOM, ACM MM",
+        2023,
+        "1 or more",
+        "(U + I) d + Σ D_m (I + d)",
+        "8 L (1 - ρ) E d + 6 I Σ D_m d, ρ = edge_drop",
+    )
 
     embed_dim: int = 64
     n_ui_layers: int = 2
@@ -89,10 +88,7 @@ class Freedom(Backbone):
         params = {
             "user": xavier_uniform(first, (n_users, self.embed_dim)),
             "item": xavier_uniform(second, (n_items, self.embed_dim)),
-            "project": {
-                name: dense_init(named_key(third, name), x.shape[1], self.embed_dim)
-                for name, x in static["features"].items()
-            },
+            "project": projections(third, static["features"], self.embed_dim),
         }
         if self.train_raw_feats:
             params["features"] = dict(static["features"])
@@ -112,7 +108,7 @@ class Freedom(Backbone):
         smooth = params["item"]
         for _ in range(self.n_mm_layers):
             smooth = propagate(static["items"], smooth)
-        features = static["features"] | params.get("features", {}) | (features or {})
+        features = current_features(static, params, features)
         modal = {name: (user, dense(params["project"][name], x)) for name, x in features.items()}
         item = item + smooth
         return Encoded(user, item, {"id": (user, item), **modal}, {"present": static["present"]})

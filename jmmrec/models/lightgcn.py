@@ -13,8 +13,9 @@ from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
 from jmmrec.graph import Bipartite, bipartite, edge_list
 from jmmrec.losses.regularise import FORMS
-from jmmrec.models.base import Backbone, Batch, Encoded
-from jmmrec.models.common import batch_bpr, layer_mean, xavier_uniform
+from jmmrec.models.base import Backbone, Batch, Card, Encoded
+from jmmrec.models.common import batch_bpr, layer_mean
+from jmmrec.models.layers import xavier_uniform
 
 INITS = {"xavier_uniform": xavier_uniform, "normal": jax.nn.initializers.normal(0.1)}
 
@@ -33,6 +34,8 @@ class LightGcn(Backbone):
     >>> LightGcn(n_layers=2).norm
     'sym_eps7'
     """
+
+    card = Card("He et al., LightGCN, SIGIR", 2020, "none", "(U + I) d", "8 L E d, L = n_layers")
 
     embed_dim: int = 64
     n_layers: int = 3

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
 from jmmrec.losses.regularise import FORMS
-from jmmrec.models.base import Backbone, Batch, Encoded
-from jmmrec.models.common import batch_bpr, named_key, raw_features, xavier_uniform
+from jmmrec.models.base import Backbone, Batch, Card, Encoded
+from jmmrec.models.common import batch_bpr, raw_features
+from jmmrec.models.layers import named_key, xavier_uniform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Vbpr(Backbone):
     >>> Vbpr(embed_dim=32).reg_form
     'norm'
     """
+
+    card = Card("He and McAuley, VBPR, AAAI", 2016, "1 or more", "(2 U + I + Σ D_m) d", "4 I Σ D_m d")
 
     embed_dim: int = 64
     reg: float = 0.1

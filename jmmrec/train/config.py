@@ -1,12 +1,15 @@
 """Everything about a training run that is not the model: one frozen dataclass, static under jit."""
 
 import dataclasses
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jmmrec.data.sampling import SAMPLERS
 from jmmrec.errors import check_choice, check_range
+from jmmrec.models.base import Backbone
 from jmmrec.retrieval.metrics import parse_metric
 from jmmrec.retrieval.topk import MEMORY
 
@@ -18,7 +21,8 @@ class TrainConfig:
     Attributes:
       epochs: at most. batch_size: training pairs in a step.
       learning_rate: of Adam (β 0.9/0.999, ε 1e-8). decay, decay_epochs: epoch e uses learning_rate ·
-        decay^(e / decay_epochs). weight_decay: coupled L2, added to the gradient before the moments.
+        decay^(e / decay_epochs). weight_decay: coupled L2, added to the gradient before the moments. decoupled_decay:
+        added to Adam's direction after them (AdamW).
       patience: the run stops when more evaluations than this in a row brought no better valid score.
       monitor: valid metric that selects, e.g. recall@20. round_digits: rounds it first, as the PyTorch toolbox
         (4) does; None compares unrounded. eval_every: epochs between evaluations.
@@ -39,6 +43,7 @@ class TrainConfig:
     decay: float = 1.0
     decay_epochs: float = 50.0
     weight_decay: float = 0.0
+    decoupled_decay: float = 0.0
     patience: int = 20
     monitor: str = "recall@20"
     round_digits: int | None = None
@@ -57,6 +62,7 @@ class TrainConfig:
         check_range("decay", self.decay, 0, infinity, open_low=True)
         check_range("decay_epochs", self.decay_epochs, 0, infinity, open_low=True)
         check_range("weight_decay", self.weight_decay, 0, infinity)
+        check_range("decoupled_decay", self.decoupled_decay, 0, infinity)
         check_range("patience", self.patience, 0, infinity)
         check_range("eval_every", self.eval_every, 1, infinity)
         check_range("seeds_per_program", self.seeds_per_program, 0, infinity)
@@ -65,10 +71,32 @@ class TrainConfig:
         check_choice("sampler", self.sampler, SAMPLERS)
         parse_metric(self.monitor)
 
-    def optimiser(self) -> optax.GradientTransformation:
-        """Adam's direction before the learning rate, which the step multiplies in as a number."""
-        decay = [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
-        return optax.chain(*decay, optax.scale_by_adam())
+    def optimiser(self, model: Backbone) -> optax.GradientTransformationExtraArgs:
+        """Direction of a step before the learning rate, which the step multiplies in as a number.
+
+        Adam; parameters that the model calls rare have moments of their own, which rest with them (as PyTorch's do
+        where a parameter has no gradient), and `update` then needs `due=model.due(state)`.
+        """
+        coupled = [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
+        decoupled = [optax.add_decayed_weights(self.decoupled_decay)] if self.decoupled_decay else []
+        adam = optax.with_extra_args_support(optax.chain(*coupled, optax.scale_by_adam(), *decoupled))
+        if not model.rare:
+            return adam
+        rare = optax.conditionally_mask(adam, lambda step, **extra: jnp.asarray(extra["due"]), forward_extra_args=True)
+        labels = {True: "rare", False: "always"}
+        return optax.partition(
+            {"always": adam, "rare": rare}, lambda params: {name: labels[name in model.rare] for name in params}
+        )
+
+    @classmethod
+    def of(cls, model: Backbone, **options: Any) -> "TrainConfig":
+        """What the model's authors train it with, changed by `options`.
+
+        >>> from jmmrec.models import BprMf
+        >>> TrainConfig.of(BprMf(), patience=5).patience
+        5
+        """
+        return cls(**{**model.training, **options})
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

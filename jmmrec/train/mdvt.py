@@ -7,6 +7,7 @@ L_v and the mining are in `jmmrec.losses.virtual` (Eqs. 5-8).
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -73,6 +74,20 @@ class Mdvt(Backbone):
             )
 
     @property
+    def training(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """The backbone's."""
+        return self.backbone.training
+
+    @property
+    def rare(self) -> tuple[str, ...]:
+        """The backbone's."""
+        return self.backbone.rare
+
+    def due(self, state: dict) -> jax.Array | bool:
+        """The backbone's."""
+        return self.backbone.due(state["backbone"])
+
+    @property
     def stored(self) -> bool:
         """Whether mined items outlive the step that found them."""
         return self.refresh != "batch"
@@ -100,6 +115,11 @@ class Mdvt(Backbone):
             encoded = self.backbone.encode(params, inner, static["backbone"], aux, key=key, train=True)
             state = state | {"mined": self._mine(encoded, static["exclude"])}
         return state, aux
+
+    def before_batch(self, params, state: dict, static: dict, aux, batch: Batch, key) -> tuple[dict, dict]:
+        """The backbone's hook."""
+        inner, log = self.backbone.before_batch(params, state["backbone"], static["backbone"], aux, batch, key)
+        return state | {"backbone": inner}, log
 
     def encode(self, params, state: dict, static: dict, aux, *, features=None, key=None, train) -> Encoded:
         """The backbone's tables; in training with what the virtual loss reads."""

@@ -21,7 +21,14 @@ class TrainState(NamedTuple):
 
 
 def step(
-    model: Backbone, optimiser: optax.GradientTransformation, train: TrainState, static, aux, batch: Batch, key, rate
+    model: Backbone,
+    optimiser: optax.GradientTransformationExtraArgs,
+    train: TrainState,
+    static,
+    aux,
+    batch: Batch,
+    key,
+    rate,
 ) -> tuple[TrainState, dict]:
     """One optimiser step on one batch.
 
@@ -34,16 +41,18 @@ def step(
     See `run_epoch` for an example.
     """
     encode_key, loss_key = jax.random.split(key)
+    state, adversary = model.before_batch(train.params, train.state, static, aux, batch, jax.random.fold_in(key, 2))
 
     def _objective(params):
-        encoded = model.encode(params, train.state, static, aux, key=encode_key, train=True)
+        encoded = model.encode(params, state, static, aux, key=encode_key, train=True)
         total, parts = model.loss(params, encoded, batch, loss_key)
         return total, (encoded, parts)
 
     (total, (encoded, parts)), gradients = jax.value_and_grad(_objective, has_aux=True)(train.params)
-    updates, opt = optimiser.update(gradients, train.opt, train.params)
+    updates, opt = optimiser.update(gradients, train.opt, train.params, due=model.due(state))
     params = jax.tree.map(lambda p, u: p - rate * u, train.params, updates)
-    return TrainState(params, opt, model.after_batch(train.state, encoded, batch)), parts | {"loss": total}
+    log = parts | adversary | {"loss": total}
+    return TrainState(params, opt, model.after_batch(state, encoded, batch)), log
 
 
 def run_epoch(
@@ -74,14 +83,14 @@ def run_epoch(
     >>> model, config = BprMf(embed_dim=4), TrainConfig()
     >>> static = model.prepare(d)
     >>> params, state = model.init(jax.random.key(0), static)
-    >>> train = TrainState(params, config.optimiser().init(params), state)
+    >>> train = TrainState(params, config.optimiser(model).init(params), state)
     >>> order = jnp.asarray(epoch_order(d.train, 2, seed=0, epoch=0))
     >>> table = negative_table(d.train, 2)
     >>> _, log = run_epoch(model, config, train, static, table, jnp.asarray(d.train), order, jax.random.key(1), 1e-3)
     >>> log["loss"].shape
     (1,)
     """
-    optimiser = config.optimiser()
+    optimiser = config.optimiser(model)
     hook_key, steps_key = jax.random.split(key)
     state, aux = model.epoch(train.params, train.state, static, hook_key)
 

@@ -39,7 +39,7 @@ class Trainer:
     def start(self, seed: int, policy: Policy = Never(), label: str = "", role: str = "plain") -> Lane:  # noqa: B008
         """A fresh lane."""
         params, state = self.model.init(init_key(seed), self.static)
-        train = TrainState(params, self.config.optimiser().init(params), state)
+        train = TrainState(params, self.config.optimiser(self.model).init(params), state)
         return Lane(label or f"seed {seed}", seed, policy, policy.start(), train, role)
 
     def advance(self, lanes: Sequence[Lane]) -> list[Lane]:

@@ -91,7 +91,7 @@ def test_jit_changes_nothing_and_gradients_survive_awkward_data(name, virtual) -
 def test_padding_changes_nothing(name, virtual) -> None:
     model, dataset = build(name, virtual), data()
     static, params, state = prepared(model, dataset)
-    batch, optimiser = batch_of(dataset), TrainConfig().optimiser()
+    batch, optimiser = batch_of(dataset), TrainConfig().optimiser(model)
     padded = Batch(*(jnp.pad(a, (0, 4)) for a in batch[:4]), batch.step)
     train = TrainState(params, optimiser.init(params), state)
     aux = model.epoch(params, state, static, jax.random.key(0))[1]

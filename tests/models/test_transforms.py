@@ -11,10 +11,21 @@ from jax.test_util import check_grads
 from jmmrec.data.sampling import draw_negatives, negative_table
 from jmmrec.graph import adjacency, bipartite, edge_list, keep_edges, nearest, propagate, propagate_bipartite
 from jmmrec.graph.edges import sample_edges
-from jmmrec.losses import batch_norms, bpr, l2_squares, mine, mine_rows, pair_margin, virtual_triplets
+from jmmrec.losses import (
+    batch_norms,
+    bpr,
+    info_nce,
+    l2_squares,
+    log_partition,
+    mine,
+    mine_rows,
+    pair_margin,
+    virtual_triplets,
+)
 from jmmrec.losses.bpr import masked_mean
 from jmmrec.models import Batch
-from jmmrec.models.common import batch_bpr, dense, layer_mean
+from jmmrec.models.common import batch_bpr, layer_mean
+from jmmrec.models.layers import dense
 from jmmrec.retrieval import METRICS, exclusion, extremes, normalise_rows, safe_norm, top_n
 
 USERS, ITEMS, WIDTH = 5, 7, 3
@@ -75,6 +86,10 @@ SMOOTH: dict[str, tuple[Callable, tuple]] = {
     "batch_bpr": (lambda u, i: batch_bpr(u, i, BATCH), (USER, ITEM)),
     "batch_norms": (lambda *b: batch_norms(b, jnp.asarray(MASK)), BLOCKS),
     "l2_squares": (lambda *b: l2_squares(b, jnp.asarray(MASK)), BLOCKS),
+    "log_partition": (lambda q, k: log_partition(q, k, tau=0.5, skip=jnp.arange(USERS)), (USER, ITEM)),
+    "log_partition_blocks": (lambda q, k: log_partition(q, k, keep=jnp.arange(ITEMS) > 2, memory=60), (USER, ITEM)),
+    "info_nce": (lambda q, k: info_nce(q, k, tau=0.5, mask=jnp.asarray(MASK)), (BLOCKS[0], USER)),
+    "info_nce_target": (lambda q, k: info_nce(q, k, jnp.arange(USERS) + 1, reduction="sum"), (USER, ITEM)),
     "virtual_triplets": (virtual(), (USER, ITEM)),
     "virtual_triplets_sum_log2": (virtual(reduction="sum", log_base="2"), (USER, ITEM)),
     "virtual_triplets_masked": (virtual(mask=jnp.asarray(MASK)), (USER, ITEM)),
@@ -160,7 +175,9 @@ def test_bpr_at_extreme_margins(margin) -> None:
     np.testing.assert_allclose(value, max(-margin, 0.0) if margin else np.log(2.0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["masked_mean", "bpr", "batch_norms", "l2_squares", "virtual", "batch_bpr"])
+@pytest.mark.parametrize(
+    "name", ["masked_mean", "bpr", "batch_norms", "l2_squares", "virtual", "info_nce", "batch_bpr"]
+)
 def test_all_masked_is_zero_with_zero_gradient(name) -> None:
     nobody = jnp.zeros(USERS, bool)
     function, args = {
@@ -169,6 +186,7 @@ def test_all_masked_is_zero_with_zero_gradient(name) -> None:
         "batch_norms": (lambda *b: batch_norms(b, nobody), BLOCKS),
         "l2_squares": (lambda *b: l2_squares(b, nobody), BLOCKS),
         "virtual": (virtual(mask=nobody, reduction="sum"), (USER, ITEM)),
+        "info_nce": (lambda q, k: info_nce(q, k, mask=nobody), (USER, BLOCKS[0])),
         "batch_bpr": (lambda u, i: batch_bpr(u, i, BATCH, jnp.zeros(4, bool)), (USER, ITEM)),
     }[name]
     args = tuple(jnp.asarray(a, jnp.float32) for a in args)

@@ -1,33 +1,20 @@
 """Reads a folder of numbers that the PyTorch models output; every size and setting comes from its files."""
 
+import dataclasses
 import json
 import pathlib
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jmmrec.data import Dataset, Modality
-from jmmrec.graph import keep_edges
-from jmmrec.models import Batch, BprMf, Freedom, LightGcn, Vbpr
+from jmmrec.interop.pytorch import load_params
+from jmmrec.models import Batch
 from jmmrec.train import with_mdvt
-
-BUILD = {
-    "BPR": lambda c: BprMf(embed_dim=c["embedding_size"], reg=c["reg_weight"], reg_form="norm"),
-    "VBPR": lambda c: Vbpr(embed_dim=c["embedding_size"], reg=c["reg_weight"], reg_form="norm"),
-    "LightGCN": lambda c: LightGcn(
-        embed_dim=c["embedding_size"], n_layers=c["n_layers"], reg=c["reg_weight"], reg_form="norm"
-    ),
-    "FREEDOM": lambda c: Freedom(
-        embed_dim=c["embedding_size"],
-        n_ui_layers=c["n_ui_layers"],
-        n_mm_layers=c["n_mm_layers"],
-        knn_k=c["knn_k"],
-        visual_weight=c["mm_image_weight"],
-        edge_drop=c["dropout"],
-        modal_bpr_weight=c["reg_weight"],
-    ),
-}
+from tests.parity.cases import CASES, Case, Replay, replayed
 
 
 class Numbers(dict):
@@ -80,27 +67,57 @@ class Fixtures:
 
     def model(self, name: str, numbers: Numbers, **mdvt):
         """The backbone that a file's settings describe, and its static part; with virtual triplets for _VP."""
-        model = BUILD[name.removesuffix("_VP")](numbers.meta["config"])
+        case = CASES[name.removesuffix("_VP")]
+        model = case.build(numbers.meta["config"])
         if name.endswith("_VP"):
             lam = numbers.meta.get("s_weight", numbers.meta["config"]["s_weight"])
-            model = with_mdvt(model, lam=lam, log_base="2", **mdvt)
+            model = with_mdvt(model, lam=lam, log_base="2", **case.mdvt, **mdvt)
         key = (name, str(numbers.meta["config"]))
         if key not in self.kept:
             self.kept[key] = model.prepare(self.dataset.for_training())
         return model, self.kept[key]
 
+    def scene(self, name: str, **mdvt) -> "Scene":
+        """Everything that the numbers of one model file were made with."""
+        case, numbers = CASES[name.removesuffix("_VP")], self.read(f"models/{name}")
+        model, static = self.model(name, numbers, **mdvt)
+        params = load_params(model, numbers.part("param/"), static)
+        if not name.endswith("_VP"):
+            return Scene(case, numbers, model, static, params, case.replay(numbers, model, static))
+        replay = case.replay(numbers, model.backbone, static["backbone"])
+        replay = replay._replace(state={"backbone": replay.state, "mined": ()})
+        return Scene(case, numbers, model, static, params, replay)
 
-def aux_of(static, kept):
-    """FREEDOM's pruned graph from the stored positions; nothing for the others."""
-    if kept is None:
-        return ()
-    static = static.get("backbone", static)
-    return keep_edges(static["edges"], jnp.sort(jnp.asarray(kept)))
+
+@dataclasses.dataclass
+class Scene:
+    """A model as the numbers of one file were made with it."""
+
+    case: Case
+    numbers: Numbers
+    model: Any
+    static: Any
+    params: Any
+    replay: Replay
+
+    def trained(self, params, model=None):
+        """Tables of the training pass."""
+        model = replayed(model or self.model, self.replay.draws)
+        return model.encode(params, self.replay.state, self.static, self.replay.aux, key=KEY, train=True)
+
+    def loss(self, params, model=None):
+        """Total and parts on the fixed batch, their names as in the toolbox."""
+        model = replayed(model or self.model, self.replay.draws)
+        total, parts = model.loss(params, self.trained(params, model), self.numbers.batch(), KEY)
+        return total, {self.case.terms.get(name, name): value for name, value in parts.items()}
+
+    def evaluated(self, params):
+        """Tables of the evaluation pass."""
+        model = replayed(self.model, self.replay.eval_draws)
+        return model.encode(params, self.replay.state, self.static, None, train=False)
 
 
-def state_of(model):
-    """The state of models that keep none."""
-    return {"backbone": (), "mined": ()} if hasattr(model, "backbone") else ()
+KEY = jax.random.key(0)
 
 
 def largest_gap(ours, theirs) -> float:
@@ -114,16 +131,6 @@ def largest_gap(ours, theirs) -> float:
 def fixtures(fixtures_root: pathlib.Path) -> Fixtures:
     """The folder named by JMMREC_FIXTURES."""
     return Fixtures(fixtures_root)
-
-
-@pytest.fixture(scope="session")
-def pruned():
-    return aux_of
-
-
-@pytest.fixture(scope="session")
-def stateless():
-    return state_of
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 
 from jmmrec.data import load
 from jmmrec.graph import nearest
+from tests.parity.cases import pruned
 
 WITH_GRAPH = pytest.mark.parametrize("name", ["LightGCN", "FREEDOM", "FREEDOM_VP"], ids=str.lower)
 FREEDOMS = pytest.mark.parametrize("name", ["FREEDOM", "FREEDOM_VP"], ids=str.lower)
@@ -44,7 +45,7 @@ def test_mm_adj(name, fixtures, gap) -> None:
 
 
 @FREEDOMS
-def test_masked_adj_and_weights(name, fixtures, pruned, gap) -> None:
+def test_masked_adj_and_weights(name, fixtures, gap) -> None:
     numbers, static = parts(name, fixtures)
     np.testing.assert_array_equal([static["edges"].user, static["edges"].item], numbers["buffer/edge_indices"])
     assert gap(static["edges"].weight, numbers["buffer/edge_values"]) < 1e-6

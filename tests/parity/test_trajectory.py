@@ -1,6 +1,7 @@
 """Short training runs replayed batch by batch with the stored draws."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,13 @@ from jmmrec.models import Batch
 from jmmrec.retrieval import normalise_rows
 from jmmrec.train import TrainConfig, activated
 from jmmrec.train.step import TrainState, step
+from tests.parity.cases import CASES, replayed
 
-NOISE = ("image_trs.bias", "text_trs.bias")  # zero gradient in exact maths: Adam moves them by rounding alone
 
-jitted = jax.jit(step, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def one_step(model, optimiser, train, static, aux, batch, rate, draws):
+    """A step with given draws."""
+    return step(replayed(model, draws), optimiser, train, static, aux, batch, jax.random.key(0), rate)
 
 
 @jax.jit(static_argnums=0)
@@ -43,26 +47,30 @@ def batches(numbers):
         yield int(epoch), Batch(*(jnp.maximum(r, 0) for r in rows), mask, jnp.int32(0))
 
 
-@pytest.mark.parametrize("name", ["LightGCN", "FREEDOM", "FREEDOM_VP"], ids=str.lower)
-def test_trajectory(name, fixtures, pruned, stateless, gap) -> None:
-    numbers = fixtures.read(f"trajectory_{name}")
+FILES = [name for name in ("LightGCN", "FREEDOM", "LGMRec", "FREEDOM_VP") if name.removesuffix("_VP") in CASES]
+
+
+@pytest.mark.parametrize("name", FILES, ids=str.lower)
+def test_trajectory(name, fixtures, gap) -> None:
+    case, numbers = CASES[name.removesuffix("_VP")], fixtures.read(f"trajectory_{name}")
     model, static = fixtures.model(name, numbers)
+    inner, state = static, ()
     if "k" in numbers.meta:
-        model = dataclasses.replace(model, n=numbers.meta["k"])
+        model, inner, state = dataclasses.replace(model, n=numbers.meta["k"]), static["backbone"], model_state()
     switch = numbers.meta.get("vp_on_from_epoch_index")
     settings = numbers.meta["config"]
     config = TrainConfig(learning_rate=settings["learning_rate"], weight_decay=settings["weight_decay"])
-    optimiser, state = config.optimiser(), stateless(model)
+    optimiser = config.optimiser(model)
     params = load_params(model, numbers.part("init/param/"), static)
     train = TrainState(params, optimiser.init(params), state)
-    kept = numbers.get("epochs/kept_edges")
     losses, mined = [], []
-    for epoch, batch in batches(numbers):
+    for number, (epoch, batch) in enumerate(batches(numbers)):
         on = switch is not None and epoch >= switch
-        now, aux = activated(model) if on else model, pruned(static, None if kept is None else kept[epoch])
+        now, aux = activated(model) if on else model, case.epoch_aux(numbers, inner, epoch)
         if on:
             mined.append(chosen(now, train.params, state, static, aux))
-        train, log = jitted(now, optimiser, train, static, aux, batch, jax.random.key(0), config.rate(epoch))
+        draws = case.step_draws(numbers, number)
+        train, log = one_step(now, optimiser, train, static, aux, batch, config.rate(epoch), draws)
         losses.append(log["loss"])
     np.testing.assert_allclose(losses, numbers["steps/loss"], rtol=1e-4)
     assert len(mined) == len(numbers.get("steps/vp_top", ()))
@@ -71,8 +79,14 @@ def test_trajectory(name, fixtures, pruned, stateless, gap) -> None:
             assert_same_items(ours, cosine, numbers[stored][number])
     final = numbers.part("final/param/")
     for parameter, array in dump_params(model, train.params).items():
-        if parameter not in NOISE:
+        if parameter not in case.zero:  # Adam moves them by rounding alone
             assert gap(array, final[parameter]) < 1e-4, parameter
-    encoded = model.encode(train.params, state, static, None, train=False)
+    last = replayed(model, case.step_draws(numbers, -1))
+    encoded = last.encode(train.params, state, static, None, train=False)
     assert gap(encoded.user, numbers["final/user_emb"]) < 1e-4
     assert gap(encoded.item, numbers["final/item_emb"]) < 1e-4
+
+
+def model_state() -> dict:
+    """State of a backbone without one that mines in every step."""
+    return {"backbone": (), "mined": ()}

@@ -131,7 +131,7 @@ def test_stored_items_are_renewed_when_they_should(dataset, refresh, renewed) ->
     model = with_mdvt(BACKBONE, n=1, refresh=refresh, active=True)
     static = model.prepare(dataset.for_training())
     params, state = model.init(jax.random.key(0), static)
-    optimiser = TrainConfig().optimiser()
+    optimiser = TrainConfig().optimiser(model)
     state, aux = model.epoch(params, state, static, jax.random.key(0))
     assert any(np.any(side) for side in state["mined"])  # the hook mined
     train = TrainState(params, optimiser.init(params), state)

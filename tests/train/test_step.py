@@ -1,6 +1,8 @@
 """One epoch is its steps; Adam is the textbook's; a backbone of one's own needs nothing but the methods."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +11,8 @@ import pytest
 
 from jmmrec.data.sampling import draw_negatives, epoch_order, negative_table
 from jmmrec.errors import ConfigError, DataError, DivergenceError
-from jmmrec.models import Batch, BprMf, Encoded, Freedom
-from jmmrec.train import TrainConfig, trainer
+from jmmrec.models import Backbone, Batch, BprMf, Encoded, Freedom
+from jmmrec.train import TrainConfig, trainer, with_mdvt
 from jmmrec.train.config import epoch_key, init_key
 from jmmrec.train.step import TrainState, single, step
 
@@ -18,7 +20,7 @@ from jmmrec.train.step import TrainState, single, step
 def start(model, dataset, config):
     static = model.prepare(dataset.for_training())
     params, state = model.init(init_key(0), static)
-    return static, TrainState(params, config.optimiser().init(params), state)
+    return static, TrainState(params, config.optimiser(model).init(params), state)
 
 
 def test_an_epoch_is_a_loop_of_steps(dataset) -> None:
@@ -30,7 +32,7 @@ def test_an_epoch_is_a_loop_of_steps(dataset) -> None:
     hook, steps = jax.random.split(key)
     state, aux = model.epoch(train.params, train.state, static, hook)
     one, looped = jax.jit(step, static_argnums=(0, 1)), train._replace(state=state)
-    optimiser = config.optimiser()
+    optimiser = config.optimiser(model)
     for number, places in enumerate(order):
         negative, own = jax.random.split(jax.random.fold_in(steps, number))
         user, positive = rows[jnp.maximum(places, 0)].T
@@ -59,7 +61,7 @@ def test_adam_is_the_textbook_s(dataset, weight_decay) -> None:
         gradient = np.asarray(jax.grad(loss)(train.params)["user"], np.float64) + weight_decay * table
         first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
         table = table - 0.01 * (first / (1 - 0.9**t)) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
-        train, _ = step(model, config.optimiser(), train, static, (), batch, jax.random.key(0), 0.01)
+        train, _ = step(model, config.optimiser(model), train, static, (), batch, jax.random.key(0), 0.01)
         np.testing.assert_allclose(train.params["user"], table, atol=2e-6)
 
 
@@ -76,8 +78,8 @@ def test_keys_differ_by_seed_and_epoch() -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Own:
-    """Not a subclass of anything: two tables, and a count of the batches seen."""
+class Own(Backbone):
+    """Two tables, and a count of the batches seen; not registered anywhere."""
 
     def prepare(self, data):
         return {"sizes": (jnp.zeros((data.n_users, 0)), jnp.zeros((data.n_items, 0)))}
@@ -146,3 +148,71 @@ def test_selection_needs_valid_rows(dataset) -> None:
 def test_wrong_settings(options) -> None:
     with pytest.raises(ConfigError):
         TrainConfig(**options)
+
+
+class Rarely(Own):
+    """Trains its users in the first step of an epoch only, and counts its steps before they are taken."""
+
+    rare = ("user",)
+
+    def epoch(self, params, state, static, key):
+        return state | {"first": jnp.bool_(True)}, ()
+
+    def init(self, key, static):
+        params, state = super().init(key, static)
+        return params, state | {"first": jnp.bool_(True), "before": jnp.int32(0)}
+
+    def due(self, state):
+        return state["first"]
+
+    def before_batch(self, params, state, static, aux, batch, key):
+        before = state["before"] + 1
+        return state | {"before": before}, {"before": before}
+
+    def after_batch(self, state, encoded, batch):
+        return super().after_batch(state, encoded, batch) | {"first": jnp.bool_(False)}
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_rare_parameters_rest_with_their_moments(dataset, virtual) -> None:
+    """Two epochs of Adam on the users' own gradients give where they end, however many steps lie between."""
+    model = with_mdvt(Rarely(), n=1, lam=0.0, active=True) if virtual else Rarely()
+    config = TrainConfig(batch_size=8, monitor="recall@5")
+    static, train = start(model, dataset, config)
+    optimiser, batches = config.optimiser(model), []
+    plain = TrainConfig().optimiser(Own())
+    alone = train.params["user"], plain.init(train.params["user"])
+    for number in range(6):
+        if number % 3 == 0:
+            train = train._replace(state=model.epoch(train.params, train.state, static, jax.random.key(0))[0])
+        rows = jnp.asarray(dataset.train[np.arange(8 * number, 8 * number + 8) % len(dataset.train)])
+        batches.append(Batch(rows[:, 0], rows[:, 1], rows[:, 1], jnp.ones(8, bool), jnp.int32(number % 3)))
+        if number % 3 == 0:
+
+            def loss(user, params=train.params, batch=batches[-1]):
+                return Own.loss(model, None, Encoded(user, params["item"]), batch, None)[0]
+
+            updates, moments = plain.update(jax.grad(loss)(alone[0]), alone[1], alone[0])
+            alone = alone[0] - 0.01 * updates, moments
+        train, log = step(model, optimiser, train, static, (), batches[-1], jax.random.key(0), 0.01)
+        assert int(log["before"]) == number + 1
+        np.testing.assert_allclose(train.params["user"], alone[0], rtol=1e-6)
+
+
+def test_weight_decay_before_and_after_the_moments() -> None:
+    """By hand, first step: Adam's direction is the gradient's sign; AdamW adds the decay to it."""
+    params, gradients = {"w": jnp.array([4.0, -2.0])}, {"w": jnp.array([0.1, 0.1])}
+    after = TrainConfig(decoupled_decay=0.5).optimiser(Own())
+    updates, _ = after.update(gradients, after.init(params), params)
+    np.testing.assert_allclose(updates["w"], [3.0, 0.0], atol=1e-5)
+    before = TrainConfig(weight_decay=0.5).optimiser(Own())
+    updates, _ = before.update(gradients, before.init(params), params)
+    np.testing.assert_allclose(updates["w"], [1.0, -1.0], atol=1e-5)
+
+
+def test_a_model_s_own_training_is_used_unless_said_otherwise() -> None:
+    class Decayed(Own):
+        training: ClassVar[Mapping[str, Any]] = {"weight_decay": 1e-4, "batch_size": 64}
+
+    assert TrainConfig.of(Decayed(), batch_size=8) == TrainConfig(weight_decay=1e-4, batch_size=8)
+    assert TrainConfig.of(with_mdvt(Decayed())).batch_size == 64
