@@ -4,16 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from jmmrec.api import fit
 from jmmrec.data import Synthetic, SyntheticConfig, synthesize
 from jmmrec.data.synthetic import DEMO
 from jmmrec.errors import JmmrecError
 from jmmrec.report import Table, comparison_table, matched, paired_test
 from jmmrec.result import Result
-from jmmrec.retrieval import per_user, questions
-from jmmrec.train import STRATEGIES, Evaluation, TrainConfig, WarmupConfig
+from jmmrec.train import STRATEGIES, Evaluation, TrainConfig, WarmupConfig, evaluate_scores, popularity
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 SEEDS = (0, 1, 2)
@@ -80,18 +77,12 @@ def bounds(made: Synthetic) -> dict[str, dict[str, float]]:
     >>> found["popularity"]["recall@20"] < found["truth"]["recall@20"]
     True
     """
-    data = made.dataset
-    asked = questions(data.test, data.train, data.train, data.n_users, data.n_items)
-    popularity = np.bincount(data.train[:, 1], minlength=data.n_items)
-    everybody = np.broadcast_to(popularity, (data.n_users, data.n_items))
-    found = {}
-    for name, scores in (("popularity", everybody), ("truth", made.truth.scores())):
-        scores = scores.astype(np.float64)
-        scores[tuple(data.train.T)] = -np.inf
-        ranked = np.argsort(-scores[asked.users], axis=1, kind="stable")[:, :20]
-        values = per_user(asked.hits(ranked), asked.n_relevant, (10, 20), ("recall", "ndcg"))
-        found[name] = {metric: float(value.mean()) for metric, value in values.items()}
-    return found
+    data, truth = made.dataset, made.truth.scores()
+    scorers = {"popularity": popularity(data), "truth": lambda users: truth[users]}
+    return {
+        name: evaluate_scores(scorer, data, ks=(10, 20), metrics=("recall", "ndcg")).mean
+        for name, scorer in scorers.items()
+    }
 
 
 def _between(table: Table, found: Mapping[str, Mapping[str, float]]) -> tuple:
@@ -121,6 +112,7 @@ def verdict(evaluations: Mapping[str, Evaluation], baseline: str, metric: str = 
     """One sentence on whether anything beat or fell behind the baseline, from paired t-tests over users (p < 0.05,
     Bonferroni-corrected).
 
+    >>> import numpy as np
     >>> values = {"recall@20": np.array([[0.1, 0.2, 0.1, 0.2, 0.1]])}
     >>> one = Evaluation("test", "train", (0,), np.arange(5), values, {}, np.ones(5), 0)
     >>> verdict({"A": one, "B": one}, "A")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,10 +13,14 @@ from jmmrec.data.dataset import Dataset
 from jmmrec.errors import ConfigError, check_choice
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval import METRICS, Questions, extremes, per_user, questions
+from jmmrec.retrieval.topk import MEMORY
 
 KS = (5, 10, 20, 50)
 MASKS = ("train", "train+valid")
 SPARSITY_EDGES = (5, 10, 15, 20)
+
+# What is asked, the (m, 2) pairs that may not be recommended, and k -> items (n, >= k) in the order of the users asked.
+Ranker = Callable[[Questions, np.ndarray, int], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,24 +113,50 @@ def evaluate_split(
     static,
     dataset: Dataset,
     *,
-    split: str = "test",
-    mask: str = "train",
-    ks: Sequence[int] = KS,
-    metrics: Sequence[str] = tuple(METRICS),
-    cold_users: bool = False,
     memory: int,
+    **options: Any,
 ) -> Evaluation:
     """Evaluates finished runs on a split of a data set.
 
     Args:
       runs: seed -> (params, state). static: `model.prepare(dataset.for_training())`.
-      split: `valid` or `test`. mask: `train`, or `train+valid` (test only). ks, metrics: what to compute.
-      cold_users: also ask users without training interactions. memory: bytes for score blocks.
+      memory: bytes for score blocks. options: split, mask, ks, metrics, cold_users, as in `evaluate_rankings`.
+
+    Raises:
+      ConfigError, DataError: as `evaluate_rankings`.
+
+    `jmmrec.evaluate` does this for the result of `jmmrec.fit`.
+    """
+
+    def _ranker(best: tuple[Any, Any]) -> Ranker:
+        return lambda what, masked, k: ask(model, best, static, what, k, memory)
+
+    rankers = {seed: _ranker(best) for seed, best in runs.items()}
+    return evaluate_rankings(rankers, dataset, memory=memory, **options)
+
+
+def evaluate_rankings(
+    rankers: Mapping[int, Ranker],
+    dataset: Dataset,
+    *,
+    split: str = "test",
+    mask: str = "train",
+    ks: Sequence[int] = KS,
+    metrics: Sequence[str] = tuple(METRICS),
+    cold_users: bool = False,
+    memory: int = MEMORY,
+) -> Evaluation:
+    """Evaluates whatever ranks items, trained or not, on a split of a data set.
+
+    Args:
+      rankers: seed -> `Ranker`. split: `valid` or `test`. mask: `train`, or `train+valid` (test only).
+      ks, metrics: what to compute. cold_users: also ask users without training interactions.
+      memory: bytes for score blocks.
 
     Raises:
       ConfigError: unknown split, mask or metric, or valid items masked on valid. DataError: nobody to ask.
 
-    `jmmrec.evaluate` does this for the result of `jmmrec.fit`.
+    See `jmmrec.train.reference` for an example.
     """
     check_choice("split", split, ("valid", "test"))
     check_choice("mask", mask, MASKS)
@@ -140,14 +170,14 @@ def evaluate_split(
     degree = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
     popularity = np.bincount(dataset.train[:, 1], minlength=dataset.n_items)
     users, shelves = [], []
-    for best in runs.values():
-        ranked = ask(model, best, static, what, max(ks), memory)
+    for ranker in rankers.values():
+        ranked = ranker(what, masked, max(ks))
         users.append(per_user(what.hits(ranked), what.n_relevant, ks, metrics))
         shelves.append(catalogue(ranked, what.users, dataset.train, popularity, degree, ks))
     return Evaluation(
         split=split,
         mask=mask,
-        seeds=tuple(runs),
+        seeds=tuple(rankers),
         users=what.users,
         per_user={name: np.stack([u[name] for u in users]) for name in users[0]},
         catalogue={name: np.array([s[name] for s in shelves]) for name in shelves[0]},
