@@ -19,17 +19,17 @@ Expected: the toolbox's numbers within two standard deviations; what MDVT adds i
 """
 
 import argparse
-import concurrent.futures
-import csv
 import dataclasses
-import multiprocessing
 import os
-import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
-RESULTS = Path(__file__).parent.parent / "results"
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+
 METRICS = ("recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10")
 
 
@@ -72,7 +72,6 @@ SAME_FILES, PUBLISHED = "PyTorch toolbox, same files, one seed", "MMRec benchmar
 STUDIES = (
     Study("tiktok", "lightgcn", IMAGE_AUDIO, "", 5, (0,), 0, toolbox(0.0589, 0.0922, 0.0335), SAME_FILES),
     Study("lfm2k", "freedom", AUDIO_TEXT, "batch", 5, (5, 20), 1, LFM, SAME_FILES),
-    Study("lfm2k", "freedom", AUDIO_TEXT, "epoch", 5, (5, 20), 1, LFM, SAME_FILES),
     Study("tiktok", "freedom", IMAGE_AUDIO, "epoch", 5, (20,), 1, TIKTOK, SAME_FILES),
     Study("amazon_baby", "freedom", IMAGE_TEXT, "epoch", 5, (20,), 1, BABY, PUBLISHED),
 )
@@ -125,7 +124,8 @@ def collect(study: Study, data: str, runs: Path) -> dict:
         if record["status"] != "finished" or known & set(record["seeds"]):
             continue
         result = jmmrec.open_run(out)
-        costs.append(result.epochs)
+        if result.outcomes:
+            costs.append(result.epochs)
         for strategy, lanes in (result.outcomes or {"none": result.lanes}).items():
             evaluation = result.evaluate(strategy=strategy if result.outcomes else None, metrics=("recall", "ndcg"))
             parts.setdefault(strategy, []).append(evaluation)
@@ -180,11 +180,7 @@ def rows(study: Study, found: dict) -> list[dict]:
 
 def write(all_rows: list[dict], costs: dict[str, tuple], about: str) -> None:
     """The CSV, and the same as a Markdown page."""
-    RESULTS.mkdir(exist_ok=True)
-    with open(RESULTS / "warmup_strategies.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, all_rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(all_rows)
+    write_rows(RESULTS / "warmup_strategies.csv", all_rows)
     lines = ["# FREEDOM with and without virtual triplets, on real data", "", about, ""]
     for key in dict.fromkeys((r["data"], r["model"], r["refresh"]) for r in all_rows):
         mine = [r for r in all_rows if (r["data"], r["model"], r["refresh"]) == key]
@@ -211,7 +207,7 @@ def section(key: tuple, mine: list[dict], costs: dict[str, tuple]) -> list[str]:
         lines += [f"| {label} | " + " | ".join(shown) + f" | {cells[METRICS[0]]['virtual_since']} |"]
     trained, scratch = costs.get(f"{data}-{model}" + (f"-{refresh}" if refresh else ""), (0, 0))
     if scratch > trained:
-        lines += ["", f"Epochs trained for all of this: {trained}; from scratch it would be {scratch}."]
+        lines += ["", f"Epochs trained by the searches: {trained}; from scratch it would be {scratch}."]
     return [*lines, ""]
 
 
@@ -227,19 +223,12 @@ def star(cell: dict) -> str:
     return " ▲" if cell["minus_backbone"].startswith("+") else " ▼"
 
 
-def about(command: str, note: str) -> str:
-    """Where these numbers come from."""
-    from jmmrec.train.record import environment
-
-    here = environment()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    versions = ", ".join(f"{k} {v}" for k, v in here["versions"].items())
+def about(note: str) -> str:
+    """What the marks mean, and where the numbers come from."""
     return (
         "Test split, training items masked, selected on valid Recall@20; mean ± standard deviation over seeds. "
         "▲ / ▼: better / worse than the backbone at p < 0.01, paired t-test over users of the seeds' mean, "
-        "uncorrected.\n\n"
-        f"Command: `{command}`; tables written at commit {commit or 'unknown'}; {versions}; {here['machine']}, "
-        f"{here['device']}. {note}"
+        f"uncorrected.\n\n{provenance('python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2', note)}"
     )
 
 
@@ -259,14 +248,11 @@ def main() -> None:
     for name in () if given.report else given.only:
         low, high = map(int, (given.seeds or f"0:{BY_NAME[name].seeds}").split(":"))
         jobs += [(name, seed, given.data, given.runs, given.plain) for seed in range(low, high)]
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(given.jobs, mp_context=spawn) as pool:
-        for future in [pool.submit(train, *job) for job in jobs]:
-            print("finished", future.result(), flush=True)
+    carry_out(train, jobs, given.jobs)
     found = {study.name: collect(study, given.data, Path(given.runs)) for study in STUDIES}
     table = [row for study in STUDIES for row in rows(study, found[study.name])]
     costs = {name: tuple(f["epochs"]) for name, f in found.items() if f["epochs"] is not None}
-    write(table, costs, about("python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2", given.note))
+    write(table, costs, about(given.note))
     print(f"wrote {RESULTS / 'warmup_strategies.md'}")
 
 

@@ -32,7 +32,7 @@ class BprMf(Backbone):
     'l2sq'
     """
 
-    card = Card("Rendle et al., BPR, UAI", 2009, "none", "(U + I) d", "3 B d")
+    card = Card("Rendle et al., BPR, UAI", 2009, "none", "(U + I) d", "9 B d")
 
     embed_dim: int = 64
     reg: float = 1e-4

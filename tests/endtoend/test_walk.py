@@ -106,8 +106,9 @@ def test_help_without_jax(capsys: pytest.CaptureFixture[str]) -> None:
     assert "recommend" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv", [("models",), ("doctor",)])
+@pytest.mark.parametrize("argv", [("models",), ("models", "--data", "synthetic"), ("doctor",)])
 def test_small_commands(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert "freedom" in out or "Nothing is broken" in out
+    assert ("102,400" in out) == ("--data" in argv)  # parameters of lightgcn

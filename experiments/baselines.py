@@ -1,0 +1,178 @@
+"""Every backbone with its default settings beside popularity and item-kNN, on three small real data sets.
+
+Reproduces nothing published: it is the table that says whether each model here learns what it should, on data that all
+models see alike. Last.fm-2K (audio, text, whisper), Amazon Scientific (image, text), TikTok (image, audio).
+
+Command:
+    python experiments/baselines.py --data DATA --jobs 2
+Every (data set, model, seed) is a run folder under --runs and resumes where it was stopped; the tables are written from
+whatever is finished. `--only lfm2k`, `--models freedom bm3` and `--seeds 0:1` restrict it; `--report` trains nothing.
+
+Settings: defaults of each model and of its `training`, batch 2048, patience 20 on valid Recall@20 (unrounded), seeds
+0, 1, 2; item-kNN's neighbours chosen on valid from 10, 20, 50, 100, 200. Test metrics under both masks: training items
+hidden, and training and valid items hidden.
+
+Expected: every trained model above popularity; what falls below LightGCN is marked.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+
+DATA = {
+    "lfm2k": ("audio", "text", "whisper"),
+    "amazon_scientific": ("image", "text"),
+    "tiktok": ("image", "audio"),
+}
+MASKS = ("train", "train+valid")
+METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
+NEIGHBOURS = (10, 20, 50, 100, 200)
+OPTIONS = {"ks": (10, 20), "metrics": ("recall", "ndcg")}
+
+
+def load(folder: str, data: str) -> Any:
+    """The data set with all its modalities."""
+    import jmmrec
+
+    return jmmrec.load(Path(data) / folder, modalities=list(DATA[folder]))
+
+
+def train(folder: str, model: str, seed: int, data: str, runs: str) -> str:
+    """Runs one seed of one model to its end, in its own process; returns the run folder."""
+    import jmmrec
+    from jmmrec.train.record import RunFolder
+
+    out = RunFolder(Path(runs) / f"{folder}-{model}-seed{seed}")
+    if not (out.exists and out.read()["status"] == "finished"):
+        jmmrec.fit(
+            model, load(folder, data), seeds=(seed,), seeds_per_program=1, checkpoint_seconds=60, out=out.path,
+            resume=out.exists,
+        )  # fmt: skip
+    return str(out.path)
+
+
+def references(dataset: Any, mask: str) -> dict[str, Any]:
+    """Evaluations of popularity, and of item-kNN with the number of neighbours that is best on valid."""
+    from jmmrec.train import evaluate_scores, item_knn, popularity
+
+    def valid(k: int) -> float:
+        return evaluate_scores(item_knn(dataset, k), dataset, split="valid", **OPTIONS).mean["recall@20"]
+
+    best = max(NEIGHBOURS, key=valid)
+    return {
+        "popularity": evaluate_scores(popularity(dataset), dataset, mask=mask, **OPTIONS),
+        f"item-kNN, k = {best}": evaluate_scores(item_knn(dataset, best), dataset, mask=mask, **OPTIONS),
+    }
+
+
+def trained(folder: str, data: str, runs: Path, mask: str) -> dict[str, Any]:
+    """model -> merged evaluations of its finished seeds, in the order of the registry."""
+    import jmmrec
+    from jmmrec.models import MODELS
+    from jmmrec.train import merge_seeds
+    from jmmrec.train.record import RunFolder
+
+    found = {}
+    for model in MODELS:
+        folders = [RunFolder(path) for path in sorted(runs.glob(f"{folder}-{model}-seed*"))]
+        finished = [f.path for f in folders if f.exists and f.read()["status"] == "finished"]
+        parts = [jmmrec.open_run(path).evaluate(mask=mask, **OPTIONS) for path in finished]
+        if parts:
+            found[model] = merge_seeds(parts)
+    return found
+
+
+def rows(folder: str, mask: str, evaluations: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One CSV row for each model and metric, with the difference to LightGCN and its p."""
+    from jmmrec.report.stats import interval, paired_test
+
+    made, base = [], evaluations.get("lightgcn")
+    for name, one in evaluations.items():
+        for metric in METRICS:
+            ours, values = interval(one.per_seed[metric]), one.per_user[metric].mean(axis=0)
+            test = paired_test(values, base.per_user[metric].mean(axis=0)) if base and one is not base else None
+            made.append(
+                {
+                    "data": folder, "model": name, "metric": metric, "split": one.split, "mask": mask,
+                    "seeds": len(one.seeds), "users": len(one.users), "mean": f"{ours.mean:.5f}",
+                    "std": f"{ours.std:.5f}", "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
+                    "minus_lightgcn": f"{test.difference:+.5f}" if test else "",
+                    "p_users": f"{test.p:.2g}" if test else "",
+                }
+            )  # fmt: skip
+    return made
+
+
+def section(folder: str, mask: str, made: list[dict[str, Any]]) -> list[str]:
+    """One table: models down, metrics across; what is below LightGCN at p < 0.01 is marked."""
+    head = f"{made[0]['users']:,} users, {', '.join(DATA[folder])}; hidden: {mask} items."
+    lines = [f"## {folder}, {mask} items hidden", "", head, "", "| | seeds | " + " | ".join(METRICS) + " |"]
+    lines += ["| --- | ---: |" + " ---: |" * len(METRICS)]
+    for name in dict.fromkeys(row["model"] for row in made):
+        cells = {row["metric"]: row for row in made if row["model"] == name}
+        shown = " | ".join(cell(cells[metric]) for metric in METRICS)
+        lines.append(f"| {name} | {cells[METRICS[0]]['seeds']} | {shown} |")
+    return [*lines, ""]
+
+
+def cell(row: dict[str, Any]) -> str:
+    """Mean ± standard deviation, and ▲ or ▼ against LightGCN."""
+    spread = f" ± {float(row['std']):.4f}" if row["seeds"] > 1 else ""
+    told = row["p_users"] and float(row["p_users"]) < 0.01
+    mark = (" ▲" if row["minus_lightgcn"].startswith("+") else " ▼") if told else ""
+    return f"{float(row['mean']):.4f}{spread}{mark}"
+
+
+def write(folders: Sequence[str], data: str, runs: Path, note: str) -> None:
+    """Both files, from whatever is finished."""
+    every, lines = [], []
+    for folder in folders:
+        for mask in MASKS:
+            made = rows(folder, mask, references(load(folder, data), mask) | trained(folder, data, runs, mask))
+            every += made
+            lines += section(folder, mask, made)
+    about = (
+        "Test split, selected on valid Recall@20; mean ± standard deviation over seeds. ▲ / ▼: better / worse than "
+        "LightGCN at p < 0.01, paired t-test over users of the seeds' mean, uncorrected."
+    )
+    head = ["# Every backbone with its defaults", "", about, ""]
+    head += [provenance("python experiments/baselines.py --data DATA --jobs 2", note), ""]
+    write_rows(RESULTS / "baselines.csv", every)
+    (RESULTS / "baselines.md").write_text("\n".join([*head, *lines]).rstrip() + "\n", encoding="utf-8")
+    print(f"wrote {RESULTS / 'baselines.md'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains what is missing, then writes the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
+    parser.add_argument("--runs", default="runs/baselines")
+    parser.add_argument("--only", nargs="*", default=list(DATA), choices=list(DATA))
+    parser.add_argument("--models", nargs="*", help="default: all")
+    parser.add_argument("--seeds", default="0:3", help="first:last+1")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
+    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
+    given = parser.parse_args(arguments)
+    from jmmrec.models import MODELS
+
+    low, high = map(int, given.seeds.split(":"))
+    jobs = [
+        (folder, model, seed, given.data, given.runs)
+        for seed in range(low, high)
+        for folder in given.only
+        for model in given.models or MODELS
+    ]
+    carry_out(train, [] if given.report else jobs, given.jobs)
+    write(given.only, given.data, Path(given.runs), given.note)
+
+
+if __name__ == "__main__":
+    main()
