@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rich.console import Console
 
+from benchmarks.backbones import backbones
 from benchmarks.machine import description
 from benchmarks.measure import Line
 from benchmarks.propagation import propagation
@@ -26,6 +27,7 @@ def measure(where: Setting, say: Callable[[str], None] = lambda name: None) -> l
         "mining": lambda: mining(where),
         "ranking": lambda: ranking(where),
         "epochs": lambda: epochs(where),
+        "backbones": lambda: backbones(where),
         "virtual triplets": lambda: virtual(where),
         "seeds together": lambda: seeds(where),
     }

@@ -8,10 +8,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from benchmarks.costs import Work, share
-from benchmarks.machine import Probe
+from benchmarks.count import Count, adam, count
+from benchmarks.machine import PROBES, Probe, Rates
 from benchmarks.measure import Line, alternate, lines_of, temporary_bytes
 from benchmarks.setting import Setting, widened
 from jmmrec.data import TrainingData
@@ -20,7 +19,7 @@ from jmmrec.models import Backbone, Freedom, LightGcn
 from jmmrec.models.base import Batch
 from jmmrec.train.config import TrainConfig, epoch_key, init_key
 from jmmrec.train.mdvt import activated, with_mdvt
-from jmmrec.train.step import TrainState, single, step, together
+from jmmrec.train.step import TrainState, run_epoch, single, step, together
 
 RATE = jnp.float32(1e-3)
 MODELS: dict[str, Backbone] = {"LightGCN": LightGcn(n_layers=2), "FREEDOM": Freedom()}
@@ -95,21 +94,11 @@ def loop(what: Ready) -> tuple[Callable[[], Any], int]:
     return run, temporary_bytes(one.lower(held["train"], static, aux, table, rows, *places).compile())
 
 
-def work(what: Ready) -> Work:
-    """What an epoch of a LightGCN or FREEDOM must at least move and multiply, for `benchmarks.costs`."""
-    data, model = what.data, what.model
-    params = jax.eval_shape(what.fresh).params
-    size = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
-    common: dict[str, Any] = {
-        "n_users": data.n_users, "n_items": data.n_items, "parameters": size, "batch": what.config.batch_size,
-    }  # fmt: skip
-    if isinstance(model, Freedom):
-        widths = tuple(m.dim for m in data.modalities.values())
-        edges = int(len(data.train) * (1 - model.edge_drop))
-        links = len(what.fixed[0]["items"].indices)
-        return Work(**common, edges=edges, layers=model.n_ui_layers, item_links=links * model.n_mm_layers,
-                    features=widths, trained=model.train_raw_feats)  # fmt: skip
-    return Work(**common, edges=len(data.train), layers=getattr(model, "n_layers", 0))
+def floor(what: Ready) -> Count:
+    """What one step must at least do."""
+    given = (what.fresh(), *what.fixed, what.order, epoch_key(0, 0), RATE)
+    counted = count(functools.partial(run_epoch, what.model, what.config), *given)
+    return counted.times(1 / len(what.order)) + adam(given[0].params)
 
 
 def epochs(setting: Setting) -> list[Line]:
@@ -125,15 +114,19 @@ def epochs(setting: Setting) -> list[Line]:
 def _epochs(part: str, what: Ready, rounds: int, probe: Probe) -> list[Line]:
     programs = {"ours: one scan": scan(what), "Python loop of jitted steps": loop(what)}
     seconds = alternate({name: run for name, (run, _) in programs.items()} | probe.runs(), rounds)
-    rates = probe.rates({name: seconds.pop(name) for name in ("add", "multiply")})
+    rates = probe.rates({name: seconds.pop(name) for name in PROBES})
     a_step = {name: statistics.median(times) / len(what.order) for name, times in seconds.items()}
     notes = {name: f"{1 / (time * what.steps):.3g} epochs/s" for name, time in a_step.items()}
     first = next(iter(notes))
-    notes[first] += (
-        f"; {share(work(what), rates, a_step[first]):.0%} must go to bytes and products "
-        f"at {rates.bytes / 1e9:.1f} GB/s and {rates.operations / 1e9:.0f} Gflop/s"
-    )
+    notes[first] += f"; {must(floor(what), rates, a_step[first])}"
     return lines_of(part, seconds, {name: size for name, (_, size) in programs.items()}, notes)
+
+
+def must(least: Count, rates: Rates, seconds: float) -> str:
+    """In words: which share of a step's seconds cannot be avoided, and for what."""
+    parts = {name: value / seconds for name, value in least.seconds(rates).items()}
+    shares = ", ".join(f"{name} {part:.0%}" for name, part in parts.items() if part >= 0.005)
+    return f"at least {sum(parts.values()):.0%} of it must be: {shares}"
 
 
 def seeds(setting: Setting, count: int = 5) -> list[Line]:

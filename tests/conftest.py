@@ -2,16 +2,21 @@
 
 import os
 import pathlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".pytest_cache" / "jax"
+DONE = pytest.StashKey[int]()
 
 # Read by jax when it is first imported, here and in the processes that tests start.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+# Each worker has a folder of its own: jax does not write these files in one piece, and half a program crashes its reader.
+FOLDER = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(FOLDER, os.environ["PYTEST_XDIST_WORKER"])
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Each cached program would otherwise print two lines of CPU features (openxla: cpu_aot_loader) into stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,6 +32,23 @@ def existing(path: pathlib.Path, variable: str) -> pathlib.Path:
     if not path.is_dir():
         pytest.skip(f"no folder {path.name} in {path.parent}; name its place by {variable}")
     return path
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory(request) -> Iterator[None]:
+    """Compiled programs are let go of now and then: those of a thousand tests would take several GB."""
+    yield
+    done = request.config.stash[DONE] = request.config.stash.get(DONE, 0) + 1
+    if done % 40 == 0 and "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory) -> Iterator[None]:
+    """Neighbours that tests compute are kept in a folder of this run, never in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JMMREC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,21 @@
 """The benchmarks run and compare like with like; no time is asserted."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.costs import Work, share, step_bytes, step_operations
+from benchmarks.backbones import TOOLBOX, backbones
+from benchmarks.count import Count, adam, count
 from benchmarks.machine import Probe, Rates
 from benchmarks.measure import Line, Spread, alternate, lines_of
 from benchmarks.propagation import programs
 from benchmarks.report import cells, markdown, placed
 from benchmarks.search import mine_whole, product, rank_whole, tables
 from benchmarks.setting import ROOT, Setting, baby_folder, power_law, setting, widened
-from benchmarks.training import MODELS, epochs, loop, ready, scan, seeds, virtual, work
+from benchmarks.training import MODELS, epochs, floor, loop, must, ready, scan, seeds, virtual
 from jmmrec.losses import mine
+from jmmrec.models import MODELS as REGISTERED
 from jmmrec.models import Freedom
 from jmmrec.retrieval import exclusion, extremes
 
@@ -76,7 +79,7 @@ def test_scan_and_loop_compute_the_same_losses(small, name) -> None:
 def test_epochs_say_what_they_must_cost(small, monkeypatch) -> None:
     monkeypatch.setattr("benchmarks.training.MODELS", {})
     ours, other = epochs(small)
-    assert "epochs/s" in other.note and "% must go to bytes and products" in ours.note
+    assert "epochs/s" in other.note and "of it must be: products" in ours.note
     assert ours.part == "2 steps of FREEDOM, trained features 12 + 5 wide"
 
 
@@ -89,19 +92,31 @@ def test_virtual_triplets_run(small) -> None:
     assert len(lines) == 3 and all(line.note.endswith("ms a step") for line in lines)
 
 
-def test_work_of_models(small) -> None:
+def test_floors_of_models(small) -> None:
+    """By hand: six products of each wide feature table in FREEDOM, eight sparse products of two layers in LightGCN."""
     data = widened(small.data, small.wide)
-    of = work(ready(Freedom(), data, 128))
-    assert of.features == (12, 5) and of.trained and of.edges == int(300 * (1 - 0.8))
-    assert of.parameters == 120 * 64 + 17 * 64 + 2 * 64 + 40 * 17
-    assert work(ready(MODELS["LightGCN"], data, 128)).parameters == 120 * 64
+    freedom = ready(Freedom(), data, 128)
+    assert floor(freedom).operations == pytest.approx(6 * 40 * 17 * 64, rel=0.01)
+    light, nodes = ready(MODELS["LightGCN"], data, 128), 120 * 64
+    product = 4 * (2 * 300 + nodes) + 2 * (81 + 41)
+    assert floor(light).bytes == 8 * product + adam(light.fresh().params).bytes
+    assert adam(light.fresh().params).bytes == 32 * nodes
 
 
-def test_costs_add_up() -> None:
-    one = Work(3, 2, parameters=10, edges=4, layers=1, batch=6, width=2)
-    assert step_bytes(one) == 4 * (80 + 2 * (16 + 20) + 36 + 10)
-    assert step_operations(one) == 0
-    assert share(one, Rates(float(step_bytes(one)), 1.0), 4.0) == 0.25
+def test_counting_goes_into_loops_and_branches() -> None:
+    def program(x):
+        x = jax.lax.scan(lambda c, _: (jax.jit(jnp.dot)(c, c), None), x, length=3)[0]
+        return jax.lax.cond(x[0, 0] > 0, jnp.exp, lambda v: v @ v, x)
+
+    assert count(program, jnp.ones((2, 2))) == Count(operations=3 * 16 + 16)
+    assert "50% of it must be: products 50%" in must(Count(1.0), Rates(1.0, 1.0, 1.0), 2.0)
+
+
+def test_every_backbone_is_measured(small) -> None:
+    lines = backbones(small, ("bpr", "freedom"))
+    assert [line.what for line in lines] == ["bpr", "freedom"]
+    assert all("s an epoch (toolbox" in line.note and line.bytes for line in lines)
+    assert set(TOOLBOX) <= set(REGISTERED)
 
 
 def test_variants_take_turns() -> None:

@@ -75,3 +75,26 @@ def keep_edges(edges: EdgeList, kept: jax.Array, norm: str = "sym_eps7") -> Bipa
 
 def _pointers(rows: jax.Array, n_rows: int) -> jax.Array:
     return jnp.searchsorted(rows, jnp.arange(n_rows + 1)).astype(jnp.int32)
+
+
+def pair_graph(user: jax.Array, item: jax.Array, n_users: int, n_items: int) -> Adjacency:
+    """The plain (not normalised) graph of pairs found on the device; fixed shapes, repeated pairs add up.
+
+    Args:
+      user, item: int32 (n,), any order; pairs with user `n_users` stand for nothing.
+
+    Returns:
+      (n_users, n_items) adjacency of n entries; those that stand for nothing come last and are zero.
+
+    >>> pair_graph(jnp.array([1, 2, 1]), jnp.array([0, 0, 0]), 2, 1).bcoo.todense().tolist()
+    [[0.0], [2.0]]
+    """
+    real = user < n_users
+    item = jnp.where(real, item, n_items)
+    user, across = jax.lax.sort((user, item), num_keys=2)
+    t_item, t_user = jax.lax.sort((across, user), num_keys=2)
+    values = (jnp.arange(len(user)) < jnp.sum(real)).astype(jnp.float32)
+    return Adjacency(
+        _pointers(user, n_users), jnp.minimum(across, n_items - 1), values,
+        _pointers(t_item, n_items), jnp.minimum(t_user, n_users - 1), values,
+    )  # fmt: skip

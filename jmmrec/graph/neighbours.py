@@ -1,11 +1,13 @@
 """Item graphs from features: blocked exact nearest neighbours by cosine, and the graphs made of them."""
 
+import functools
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jmmrec.data.cache import cached
 from jmmrec.data.dataset import Modality
 from jmmrec.errors import ConfigError, DataError, check_choice
 from jmmrec.graph.adjacency import Adjacency, adjacency
@@ -13,6 +15,8 @@ from jmmrec.retrieval.topk import MEMORY, extremes
 from jmmrec.retrieval.vectors import normalise_rows
 
 KNN_NORMS = ("uniform", "weighted")
+WORTH = 4096  # items from which on computed neighbours are kept
+VERSION = 1  # of what is kept
 
 
 @jax.jit(static_argnames=("k", "memory"))
@@ -36,7 +40,7 @@ def nearest(features: jax.Array, k: int, memory: int = MEMORY) -> tuple[jax.Arra
 def neighbours_of(modality: Modality, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nearest items in one modality: the published ones where there are enough, else computed from the features.
 
-    Missing items are nobody's neighbours and have none.
+    Missing items are nobody's neighbours and have none. What is computed for many items is kept (`jmmrec.data.cache`).
 
     Returns:
       items int64 (m,) that have the modality, their neighbours int64 (m, k), the cosines float32 (m, k).
@@ -55,8 +59,32 @@ def neighbours_of(modality: Modality, k: int) -> tuple[np.ndarray, np.ndarray, n
         similarity = modality.similarities
         similarity = np.ones(published.shape, np.float32) if similarity is None else similarity
         return here, published[:, :k].astype(np.int64), similarity[:, :k]
-    near, similarity = nearest(jnp.asarray(modality.features[here]), k)
-    return here, here[np.asarray(near)], np.asarray(similarity)
+    features = modality.features[here]
+    work = functools.partial(_nearest, features, k)
+    found = cached("items", VERSION, [features, k], work) if len(here) >= WORTH else work()
+    return here, here[found["near"]], found["similarity"]
+
+
+def _nearest(features: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    return dict(zip(("near", "similarity"), map(np.asarray, nearest(jnp.asarray(features), k)), strict=True))
+
+
+def neighbour_lists(modality: Modality, k: int, norm: str = "uniform") -> tuple[np.ndarray, np.ndarray]:
+    """The graph of one modality as a list for each item, self included; see `item_graph` for the values.
+
+    Returns:
+      int32 (n_items, k) neighbours, float32 values, nearest first; missing items list themselves with 0.
+
+    >>> neighbour_lists(Modality(np.eye(2), np.array([True, False])), 1, "weighted")[1].tolist()
+    [[1.0], [0.0]]
+    """
+    check_choice("norm", norm, KNN_NORMS)
+    n_items = len(modality.features)
+    here, near, similarity = neighbours_of(modality, k)
+    lists = np.tile(np.arange(n_items, dtype=np.int32)[:, None], k)
+    values = np.zeros(lists.shape, np.float32)
+    lists[here], values[here] = near, _knn_values(norm, here, near, similarity, n_items)
+    return lists, values
 
 
 def item_graph(

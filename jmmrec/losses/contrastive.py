@@ -1,5 +1,8 @@
 """Contrastive losses over a batch or over a whole table, in blocks of rows: rows × keys is never held at once."""
 
+import functools
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 
@@ -9,6 +12,9 @@ from jmmrec.losses.virtual import REDUCTIONS
 from jmmrec.retrieval.topk import MEMORY
 
 LEFT_OUT = -1e30  # finite, so that a row without any key still has a gradient
+FAR = 40.0  # exp(-2 FAR) is still a normal float32
+TINY = 1e-37
+CACHE = 2 * 2**20  # bytes of a block whose values are read several times
 
 
 def log_partition(
@@ -48,13 +54,7 @@ def log_partition(
     block = max(1, memory // (4 * len(keys)))
     if block >= len(query):
         return _rows(query, skip)
-    n_blocks = -(-len(query) // block)
-
-    def _cut(rows: jax.Array) -> jax.Array:
-        padding = [(0, n_blocks * block - len(rows))] + [(0, 0)] * (rows.ndim - 1)
-        return jnp.pad(rows, padding).reshape(n_blocks, block, *rows.shape[1:])
-
-    blocks = _cut(query), None if skip is None else _cut(skip)
+    blocks = _blocks(query, block), None if skip is None else _blocks(skip, block)
     return jax.lax.map(jax.checkpoint(lambda part: _rows(*part)), blocks).reshape(-1)[: len(query)]
 
 
@@ -67,6 +67,7 @@ def info_nce(
     mask: jax.Array | None = None,
     keep: jax.Array | None = None,
     reduction: str = "mean",
+    limit: float | None = None,
     memory: int = MEMORY,
 ) -> jax.Array:
     """InfoNCE: -ln( exp(⟨q, k⁺⟩/τ) / Σ_k exp(⟨q, k⟩/τ) ), reduced over queries (van den Oord et al., 2018, Eq. 4).
@@ -77,6 +78,9 @@ def info_nce(
     Args:
       query: (b, d). keys: (n, d). target: int32 (b,), place of each query's positive among the keys.
       mask: bool (b,), queries that count. keep: bool (n,), keys that count. reduction: `mean` or `sum`.
+      limit: what no |⟨q, k⟩| exceeds, 1 for unit rows: spares looking for the largest of every row.
+
+    Value and gradient come out of one pass over blocks of queries, each held once.
 
     Returns:
       scalar; 0 for an all-masked batch.
@@ -87,7 +91,88 @@ def info_nce(
     check_choice("reduction", reduction, REDUCTIONS)
     positive = keys if target is None else keys[target]
     keep = mask if target is None and keep is None else keep
+    weight = jnp.ones(len(query), query.dtype)
+    if mask is not None:
+        weight, query, positive = (jnp.where(mask, a.T, 0.0).T for a in (weight, query, positive))
+    if keep is not None:
+        keys = jnp.where(keep[:, None], keys, 0.0)
+    if reduction == "mean":
+        weight = weight / jnp.maximum(jnp.sum(weight), 1.0)
+    top = limit / tau if limit is not None and limit / tau <= FAR else None
+    return cast(jax.Array, _nce(query, keys, positive, weight, keep, tau, top, memory))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6, 7))
+def _nce(query, keys, positive, weight, keep, tau, top, memory):
+    """Σ_b w_b (ln Σ_k exp(⟨q_b, k⟩/τ) - ⟨q_b, k⁺_b⟩/τ)."""
     partition = log_partition(query, keys, tau=tau, keep=keep, memory=memory)
-    loss = partition - jnp.sum(query * positive, axis=-1) / tau
-    rows = len(loss) if mask is None else jnp.sum(mask)
-    return masked_mean(loss, mask) * (rows if reduction == "sum" else 1.0)
+    return jnp.sum(weight * (partition - jnp.sum(query * positive, axis=1) / tau))
+
+
+def _nce_forward(query, keys, positive, weight, keep, tau, top, memory):
+    """The weights are known, so that the gradient comes out of the same pass over the blocks."""
+    counted = jnp.concatenate([keys, jnp.ones_like(keys, shape=(len(keys), 1))], axis=1)
+
+    def _block(key_bar: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, tuple]:
+        query, weight = part
+        logits = (query / tau) @ keys.T
+        if keep is not None:
+            logits = jnp.where(keep, logits, LEFT_OUT)
+        largest = jnp.max(logits, axis=1, keepdims=True) if top is None else top
+        share = jnp.exp(logits - largest)
+        sums = share @ counted
+        total = jnp.maximum(sums[:, -1:], TINY)
+        scale = weight[:, None] / (tau * total)
+        return key_bar + (scale * query).T @ share, (scale * sums[:, :-1], (largest + jnp.log(total))[:, 0])
+
+    rows = max(1, min(memory // (4 * len(keys)), max(CACHE // (4 * len(keys)), 2 * query.shape[1])))
+    parts = _blocks(query, rows), _blocks(weight, rows)
+    key_bar, found = jax.lax.scan(_block, jnp.zeros_like(keys.T), parts)
+    query_bar, partition = (a.reshape(-1, *a.shape[2:])[: len(query)] for a in found)
+    loss = partition - jnp.sum(query * positive, axis=1) / tau
+    pull = -weight[:, None] / tau
+    return jnp.sum(weight * loss), (query_bar + pull * positive, key_bar.T, pull * query, loss)
+
+
+def _nce_backward(tau, top, memory, saved, g):
+    return *(g * bar for bar in saved), None
+
+
+_nce.defvjp(_nce_forward, _nce_backward)
+
+
+def _blocks(rows: jax.Array, block: int) -> jax.Array:
+    """(blocks, block, ...), the last one filled up with zeros."""
+    n_blocks = -(-len(rows) // block)
+    padding = [(0, n_blocks * block - len(rows))] + [(0, 0)] * (rows.ndim - 1)
+    return jnp.pad(rows, padding).reshape(n_blocks, block, *rows.shape[1:])
+
+
+def two_view_nce(
+    query: jax.Array,
+    keys: jax.Array,
+    *,
+    tau: float = 1.0,
+    mask: jax.Array | None = None,
+    memory: int = MEMORY,
+) -> jax.Array:
+    """Contrast of two views whose negatives come from both (GRACE, Zhu et al., 2020, Eq. 1), as MMSSL writes it.
+
+    mean_b -ln( exp(⟨q_b, k_b⟩/τ) / (Σ_c exp(⟨q_b, k_c⟩/τ) + Σ_{c≠b} exp(⟨q_b, q_c⟩/τ)) + 1e-8 )
+
+    Nothing is normalised here: give unit rows for cosines.
+
+    Args:
+      query, keys: (b, d), one row of each view. tau: τ. mask: bool (b,), rows that count, also as negatives.
+
+    Returns:
+      scalar; 0 for an all-masked batch.
+
+    >>> round(float(two_view_nce(jnp.eye(2), jnp.eye(2))), 4)
+    0.5514
+    """
+    own = len(query) + jnp.arange(len(query), dtype=jnp.int32)
+    keep = None if mask is None else jnp.tile(mask, 2)
+    partition = log_partition(query, jnp.concatenate([keys, query]), tau=tau, keep=keep, skip=own, memory=memory)
+    log_share = jnp.sum(query * keys, axis=-1) / tau - partition
+    return masked_mean(-jnp.logaddexp(log_share, jnp.log(1e-8)), mask)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jmmrec.data.dataset import Modality, TrainingData
 from jmmrec.errors import ConfigError, DataError
 from jmmrec.graph import Bipartite, propagate_bipartite
-from jmmrec.losses import bpr, pair_margin
+from jmmrec.losses import bpr, mean_squares, pair_margin
 from jmmrec.models.base import Batch
 
 VISUAL = ("image", "visual", "v")
@@ -46,6 +46,17 @@ def batch_bpr(user: jax.Array, item: jax.Array, batch: Batch, mask: jax.Array | 
     return bpr(margin, batch.mask if mask is None else mask)
 
 
+def pair_squares(user: jax.Array, item: jax.Array, batch: Batch) -> jax.Array:
+    """Mean over the entries of a batch's pairs of e_u² + e_i², each row being two pairs, (u, i) and (u, j).
+
+    >>> b = Batch(*(jnp.zeros(1, int),) * 3, jnp.ones(1, bool), 0)
+    >>> float(pair_squares(jnp.ones((1, 2)), jnp.ones((1, 2)), b))
+    2.0
+    """
+    items = mean_squares(item[batch.positive], batch.mask) + mean_squares(item[batch.negative], batch.mask)
+    return mean_squares(user[batch.user], batch.mask) + 0.5 * items
+
+
 def raw_features(data: TrainingData) -> dict[str, jax.Array]:
     """Features of every modality, float32 (n_items, d_m).
 
@@ -80,6 +91,16 @@ def presence(modalities: Mapping[str, Modality]) -> dict[str, jax.Array]:
     return {name: jnp.asarray(m.present) for name, m in modalities.items() if not m.present.all()}
 
 
+def known_rows(mask: jax.Array, present: Mapping[str, jax.Array], name: str, items: jax.Array) -> jax.Array:
+    """`mask` (b,) without the rows whose `items` (b,) lack the modality; `present` as from `presence`.
+
+    >>> here = jnp.array([True, True])
+    >>> known_rows(here, {"text": jnp.array([True, False])}, "text", jnp.array([0, 1])).tolist()
+    [True, False]
+    """
+    return mask & present[name][items] if name in present else mask
+
+
 def modality_weights(
     names: tuple[str, ...], given: tuple[tuple[str, float], ...], visual_weight: float
 ) -> dict[str, float]:
@@ -106,3 +127,23 @@ def modality_weights(
     if len(visual) != 1 or len(names) == 1:
         return dict.fromkeys(names, 1.0 / len(names))
     return {n: visual_weight if n in visual else (1.0 - visual_weight) / (len(names) - 1) for n in names}
+
+
+def weighted_rows(table: jax.Array, places: jax.Array, weights: jax.Array) -> jax.Array:
+    """Σ_k w_bk · table[p_bk]: some rows of a sparse product, where a batch needs no others.
+
+    Args:
+      table: (n, d). places: int32 (b, k). weights: (b, k).
+
+    Returns:
+      (b, d); nothing of b × k × d is held.
+
+    >>> weighted_rows(jnp.array([[1.0], [5.0]]), jnp.array([[0, 1]]), jnp.array([[1.0, 2.0]])).tolist()
+    [[11.0]]
+    """
+
+    def _add(total: jax.Array, one: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        place, weight = one
+        return total + weight[:, None] * table[place], None
+
+    return jax.lax.scan(_add, jnp.zeros((len(places), table.shape[1])), (places.T, weights.T))[0]

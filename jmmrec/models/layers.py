@@ -68,6 +68,16 @@ def id_tables(key: jax.Array, shape: tuple[int, int], dim: int, table: Callable 
     return {"user": table(first, (shape[0], dim)), "item": table(second, (shape[1], dim))}
 
 
+def node_tables(key: jax.Array, shape: tuple[int, int], dim: int, table: Callable = xavier_normal) -> dict:
+    """As `id_tables`, but both cut from one table over users and items, which gives them another, common scale.
+
+    >>> node_tables(jax.random.key(0), (3, 2), 4)["item"].shape
+    (2, 4)
+    """
+    nodes = table(key, (sum(shape), dim))
+    return {"user": nodes[: shape[0]], "item": nodes[shape[0] :]}
+
+
 def dropout(key: jax.Array, keep: float, shape: tuple[int, ...]) -> jax.Array:
     """A mask of inverted dropout: 1/keep where kept, 0 elsewhere.
 

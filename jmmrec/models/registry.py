@@ -5,12 +5,35 @@ from typing import Any
 
 from jmmrec.errors import ConfigError, check_choice
 from jmmrec.models.base import Backbone
+from jmmrec.models.bm3 import Bm3
 from jmmrec.models.bpr import BprMf
+from jmmrec.models.dragon import Dragon
 from jmmrec.models.freedom import Freedom
+from jmmrec.models.grcn import Grcn
+from jmmrec.models.lattice import Lattice
+from jmmrec.models.lgmrec import LgmRec
 from jmmrec.models.lightgcn import LightGcn
+from jmmrec.models.mgcn import Mgcn
+from jmmrec.models.mmgcn import MmGcn
+from jmmrec.models.mmssl import Mmssl
+from jmmrec.models.slmrec import SlmRec
 from jmmrec.models.vbpr import Vbpr
 
-MODELS: dict[str, type] = {"bpr": BprMf, "vbpr": Vbpr, "lightgcn": LightGcn, "freedom": Freedom}
+MODELS: dict[str, type] = {
+    "bpr": BprMf,
+    "vbpr": Vbpr,
+    "lightgcn": LightGcn,
+    "freedom": Freedom,
+    "dragon": Dragon,
+    "lattice": Lattice,
+    "mmgcn": MmGcn,
+    "grcn": Grcn,
+    "slmrec": SlmRec,
+    "bm3": Bm3,
+    "lgmrec": LgmRec,
+    "mgcn": Mgcn,
+    "mmssl": Mmssl,
+}
 
 
 def make(name: str, **options: Any) -> Backbone:

@@ -90,7 +90,7 @@ def test_unknown_model(dataset) -> None:
     class Mine(LightGcn):
         pass
 
-    with pytest.raises(ConfigError, match="no names of the PyTorch toolbox are known for Mine; there are bpr"):
+    with pytest.raises(ConfigError, match="no names of the PyTorch toolbox are known for Mine; there are bm3, bpr"):
         load_params(Mine(embed_dim=4), {}, Mine(embed_dim=4).prepare(dataset.for_training()))
 
 

@@ -103,18 +103,21 @@ class Scene:
     def trained(self, params, model=None):
         """Tables of the training pass."""
         model = replayed(model or self.model, self.replay.draws)
-        return model.encode(params, self.replay.state, self.static, self.replay.aux, key=KEY, train=True)
+        return model.encode(
+            params, self.replay.state, self.static, self.replay.aux, features=self.replay.features, key=KEY, train=True
+        )
 
     def loss(self, params, model=None):
         """Total and parts on the fixed batch, their names as in the toolbox."""
         model = replayed(model or self.model, self.replay.draws)
         total, parts = model.loss(params, self.trained(params, model), self.numbers.batch(), KEY)
-        return total, {self.case.terms.get(name, name): value for name, value in parts.items()}
+        named = {self.case.terms.get(name, name): value for name, value in parts.items()}
+        return total, {name: value for name, value in named.items() if name is not None}
 
     def evaluated(self, params):
         """Tables of the evaluation pass."""
         model = replayed(self.model, self.replay.eval_draws)
-        return model.encode(params, self.replay.state, self.static, None, train=False)
+        return model.encode(params, self.replay.state, self.static, None, features=self.replay.features, train=False)
 
 
 KEY = jax.random.key(0)

@@ -6,6 +6,7 @@ import pytest
 
 from jmmrec.data import load
 from jmmrec.graph import nearest
+from jmmrec.graph.cooccurrence import user_neighbours
 from tests.parity.cases import pruned
 
 WITH_GRAPH = pytest.mark.parametrize("name", ["LightGCN", "FREEDOM", "FREEDOM_VP"], ids=str.lower)
@@ -64,6 +65,28 @@ def test_freedom_neighbours(modality, fixtures) -> None:
     ours, cosine = nearest(jnp.asarray(features), theirs.shape[1])
     np.testing.assert_array_equal(np.sort(ours, axis=1), np.sort(theirs, axis=1))
     np.testing.assert_allclose(cosine, graphs[f"{modality}_knn_similarity"], atol=1e-5)
+
+
+def test_dragon_user_neighbours(fixtures) -> None:
+    """As many common items at every place; the same users wherever their number of common items tells them apart."""
+    graphs, data = fixtures.read("data/graphs"), fixtures.dataset
+    theirs, counts = graphs["user_graph_neighbours"], graphs["user_graph_common_items"]
+    ours, common = (a[:, : theirs.shape[1]] for a in user_neighbours(data.train, data.n_users, data.n_items))
+    np.testing.assert_array_equal(common, counts)
+    np.testing.assert_array_equal(ours >= 0, theirs >= 0)
+    full = (theirs >= 0).all(axis=1)
+    for user in range(data.n_users):
+        for count in np.unique(counts[user][counts[user] > (counts[user, -1] if full[user] else 0)]):
+            np.testing.assert_array_equal(*(np.sort(a[user, counts[user] == count]) for a in (ours, theirs)))
+
+
+def test_dragon_weights_of_full_lists(fixtures, gap) -> None:
+    """Users with at least 40 neighbours have no random repeats."""
+    numbers = fixtures.read("models/DRAGON")
+    graph = fixtures.model("DRAGON", numbers)[1]["users"]
+    weights = np.asarray(graph.weighted(jnp.ones(graph.mass.shape)).values).reshape(graph.mass.shape)
+    full = np.asarray(graph.length) == 40
+    assert full.any() and gap(weights[full], numbers["buffer/user_weight_matrix"][full]) < 1e-6
 
 
 def test_freedom_files_are_read_as_they_were(fixtures) -> None:

@@ -57,6 +57,8 @@ def test_trajectory(name, fixtures, gap) -> None:
     inner, state = static, ()
     if "k" in numbers.meta:
         model, inner, state = dataclasses.replace(model, n=numbers.meta["k"]), static["backbone"], model_state()
+    if features := case.step_features(numbers):
+        static = {**static, "features": features}
     switch = numbers.meta.get("vp_on_from_epoch_index")
     settings = numbers.meta["config"]
     config = TrainConfig(learning_rate=settings["learning_rate"], weight_decay=settings["weight_decay"])

@@ -1,0 +1,59 @@
+"""Every registered backbone under the combinator switched off, with other numbers of modalities, killed and resumed."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jmmrec.data import Dataset, Modality
+from jmmrec.train import Checkpoints, trainer, with_mdvt
+from tests.models.test_properties import batch_of, build, data, every_model, fast, prepared, training_loss
+
+
+def identical(first, second) -> None:
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+@every_model
+@pytest.mark.parametrize("options", [{}, {"active": True, "lam": 0.0}], ids=["inactive", "lambda 0"])
+def test_virtual_triplets_switched_off_are_bitwise_the_backbone(name, options) -> None:
+    model, dataset = build(name), data()
+    wrapped = with_mdvt(model, n=2, **options)
+    static, params, state = prepared(model, dataset)
+    batch = batch_of(dataset)
+    alone = jax.jit(jax.value_and_grad(training_loss(model, static, state, batch)))(params)
+    both = {"backbone": static, "exclude": None, "n_users": np.zeros((dataset.n_users, 0))}
+    inside = training_loss(wrapped, both, {"backbone": state, "mined": ()}, batch)
+    identical(alone, jax.jit(jax.value_and_grad(inside))(params))
+
+
+def with_modalities(dataset: Dataset, *names: str) -> Dataset:
+    rng = np.random.default_rng(8)
+    features = {name: Modality(rng.normal(size=(dataset.n_items, 3 + n))) for n, name in enumerate(names)}
+    return dataclasses.replace(dataset, modalities=features)
+
+
+@every_model
+@pytest.mark.parametrize("names", [("smell",), ("text", "audio", "image")], ids=["one", "three"])
+def test_any_number_of_modalities_of_any_names(name, names) -> None:
+    model, dataset = build(name), with_modalities(data(), *names)
+    static, params, state = prepared(model, dataset)
+    loss, gradients = jax.jit(jax.value_and_grad(training_loss(model, static, state, batch_of(dataset))))(params)
+    assert np.isfinite(loss) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+    encoded = model.encode(params, state, static, None, train=False)
+    assert encoded.user.shape[1] == encoded.item.shape[1]
+    expected = set(names) if "features" in static else set()
+    assert expected <= set(encoded.modal) <= {"id", *names}
+    for user, item in encoded.modal.values():
+        assert (len(user), len(item)) == (dataset.n_users, dataset.n_items) and user.shape[1] == item.shape[1]
+
+
+@every_model
+def test_a_run_continues_exactly_from_its_checkpoint(name, tmp_path) -> None:
+    t = trainer(build(name), data().for_training(), fast())
+    whole = t.advance(t.advance([t.start(3)]))
+    Checkpoints(tmp_path).save(t.advance([t.start(3)]))
+    resumed = t.advance(Checkpoints(tmp_path).load(t))
+    identical(whole[0].train, resumed[0].train)
+    assert whole[0].history == resumed[0].history
