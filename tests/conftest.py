@@ -13,7 +13,7 @@ DONE = pytest.StashKey[int]()
 
 # Read by jax when it is first imported, here and in the processes that tests start.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Each worker has a folder of its own: jax does not write these files in one piece, and half a program crashes its reader.
+# Each worker has a folder of its own: jax does not write such files in one piece, and half of one crashes its reader.
 FOLDER = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(FOLDER, os.environ["PYTEST_XDIST_WORKER"])
