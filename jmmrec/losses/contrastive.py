@@ -78,7 +78,7 @@ def info_nce(
     Args:
       query: (b, d). keys: (n, d). target: int32 (b,), place of each query's positive among the keys.
       mask: bool (b,), queries that count. keep: bool (n,), keys that count. reduction: `mean` or `sum`.
-      limit: what no |⟨q, k⟩| exceeds, 1 for unit rows: spares looking for the largest of every row.
+      limit: what no ⟨q, k⟩ exceeds in size, 1 for unit rows: spares looking for the largest of every row.
 
     Value and gradient come out of one pass over blocks of queries, each held once.
 

@@ -32,7 +32,7 @@ def popularity(data: TrainingData | Dataset) -> Scorer:
 def item_knn(data: TrainingData | Dataset, k: int = 100, shrink: float = 0.0) -> Scorer:
     """Items like those a user has, by who else has them: ŷ_ui = Σ_{j ∈ R_u} s_ij over the k items most like i.
 
-    s_ij = |U_i ∩ U_j| / (√(|U_i| |U_j|) + shrink), the cosine of the items' users (Sarwar et al., WWW'01), i itself
+    s_ij = n_ij / (√(n_i n_j) + shrink), n users of an item or of both, the cosine (Sarwar et al., WWW'01); i itself
     left out. Similarities are made in blocks of items; only k of each are kept.
 
     Args:
