@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jmmrec.api import evaluate, fit, open_run
-    from jmmrec.data import Dataset, Modality, describe, load, save, synthesize
+    from jmmrec.data import Dataset, Modality, describe, impute, load, save, synthesize, with_missing
     from jmmrec.models import MODELS, BprMf, Freedom, LightGcn, Vbpr
     from jmmrec.result import Result
     from jmmrec.train import Mdvt, TrainConfig, WarmupConfig, with_mdvt
@@ -15,17 +15,18 @@ __version__ = "0.1.0.dev0"
 # Loaded when first used, so that `import jmmrec` costs next to nothing.
 _HOME = {
     "jmmrec.api": ("evaluate", "fit", "open_run"),
-    "jmmrec.data": ("Dataset", "Modality", "describe", "load", "save", "synthesize"),
+    "jmmrec.data": ("Dataset", "Modality", "describe", "impute", "load", "save", "synthesize", "with_missing"),
     "jmmrec.models": ("MODELS", "BprMf", "Freedom", "LightGcn", "Vbpr"),
     "jmmrec.result": ("Result",),
     "jmmrec.train": ("Mdvt", "TrainConfig", "WarmupConfig", "with_mdvt"),
 }
-_PARTS = ("data", "graph", "interop", "losses", "models", "report", "retrieval", "train")
+_PARTS = ("data", "graph", "interop", "losses", "models", "ot", "report", "retrieval", "train")
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "MODELS", "BprMf", "Dataset", "Freedom", "LightGcn", "Mdvt", "Modality", "Result", "TrainConfig", "Vbpr",
-    "WarmupConfig", "describe", "evaluate", "fit", "load", "open_run", "save", "synthesize", "with_mdvt",
+    "WarmupConfig", "describe", "evaluate", "fit", "impute", "load", "open_run", "save", "synthesize", "with_mdvt",
+    "with_missing",
 ]  # fmt: skip
 
 

@@ -111,6 +111,7 @@ def _data_record(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "source": dict(dataset.source),
+        "steps": [dict(step) for step in dataset.steps],
         "digest": dataset.digest,
         "split_digest": dataset.split_digest,
         "users": dataset.n_users,

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import safetensors.numpy
 
-from jmmrec.data import Dataset, load
+from jmmrec.data import Dataset, load, replay
 from jmmrec.errors import CheckpointError, DataError
 from jmmrec.models import Backbone
 from jmmrec.result import Result
@@ -78,15 +78,15 @@ def data_of(record: dict[str, Any], data: DataLike | None, path: Path) -> Datase
     Raises:
       DataError: the run's data came from memory and none is given. CheckpointError: it is other data.
     """
-    source = record["data"]["source"]
+    source, steps = record["data"]["source"], record["data"].get("steps", ())
     if data is None and not source:
         raise DataError(f"the run in {path} was trained on data made in memory; pass the data set.")
     if data is None:
-        dataset = load(**source)
+        dataset = replay(load(**source), steps)
     elif isinstance(data, Dataset):
         dataset = data
     else:
-        dataset = load(**(source | {"path": data}))
+        dataset = replay(load(**(source | {"path": data})), steps)
     if dataset.digest != record["data"]["digest"]:
         raise CheckpointError(
             f"{dataset.name} is not the data the run in {path} was trained on (its digest differs); "

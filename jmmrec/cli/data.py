@@ -1,4 +1,4 @@
-"""`jmmrec data describe|convert|split|synthetic`; none of them needs jax."""
+"""`jmmrec data describe|convert|split|missing|synthetic`; none of them needs jax."""
 
 import dataclasses
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from jmmrec.cli import options
+from jmmrec.cli import missing, options
 from jmmrec.errors import ConfigError
 
 ABOUT = {
     "describe": "statistics and findings of a data set, also of one that cannot be loaded",
     "convert": "any supported layout to MMRec's folder layout",
     "split": "the same with a new split",
+    "missing": "what is missing, or would be with a drawn mask, which --out writes to a file",
     "synthetic": "a generated data set with known truth",
 }
 
@@ -26,7 +27,8 @@ def run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print("\n".join(["usage: jmmrec data COMMAND ...", "", *(f"  {k:<10} {v}" for k, v in ABOUT.items())]))
         return 0
-    commands = {"describe": _describe, "convert": _convert, "split": _split, "synthetic": _synthetic}
+    runs = (_describe, _convert, _split, missing.run, _synthetic)
+    commands = dict(zip(ABOUT, runs, strict=True))
     if argv[0] not in commands:
         raise ConfigError(f"there is no command 'data {argv[0]}'; there are {', '.join(commands)}.")
     commands[argv[0]](argv[1:], f"jmmrec data {argv[0]}", ABOUT[argv[0]])

@@ -34,6 +34,8 @@ class Evaluate:
     """Of a search, another outcome than the chosen one, e.g. none."""
     sparsity: bool = False
     """Also by the number of training interactions of a user."""
+    groups: bool = False
+    """Also by what the relevant items lack: all modalities observed, some, none."""
     cold_users: bool = False
     """Also ask users without training interactions."""
     data: str | None = None
@@ -51,6 +53,7 @@ def run(argv: list[str]) -> int:
     given = options.parse(Evaluate, argv, "jmmrec evaluate", "Evaluates a finished run on a split.")
     check_output(given.out)
     from jmmrec import api
+    from jmmrec.data.steps import label
 
     result = api.open_run(given.run, given.data)
     n_items = result.dataset.n_items
@@ -62,10 +65,12 @@ def run(argv: list[str]) -> int:
         result, split=given.split, mask=given.mask, ks=ks, metrics=given.metrics, strategy=given.strategy,
         cold_users=given.cold_users,
     )  # fmt: skip
-    name = f"{result.name}{f', {given.strategy}' if given.strategy else ''} on {result.dataset.name}"
+    name = f"{result.name}{f', {given.strategy}' if given.strategy else ''} on {label(result.dataset)}"
     tables = [by_k(found, ks, name)]
     if given.sparsity:
         tables.append(_by_sparsity(found, ks, given.metrics))
+    if given.groups:
+        tables.append(_by_missing(found, ks, given.metrics))
     options.show(*tables)
     if given.out:
         options.show(f"Written to {tables[0].save(given.out)}.")
@@ -116,6 +121,18 @@ def _by_sparsity(found: "Evaluation", ks: tuple[int, ...], metrics: tuple[str, .
 
     k = 20 if 20 in ks else max(ks)
     groups = {f"{name}@{k}": found.by_sparsity(f"{name}@{k}") for name in metrics}
+    return Table("By training interactions", ("interactions", "users", *groups), _rows(groups), ("Means over seeds.",))
+
+
+def _by_missing(found: "Evaluation", ks: tuple[int, ...], metrics: tuple[str, ...]) -> "Table":
+    from jmmrec.report import Table
+
+    k = 20 if 20 in ks else max(ks)
+    groups = {f"{name}@{k}": found.by_missing(f"{name}@{k}") for name in metrics}
+    notes = ("Means over seeds and the users who have relevant items of the group.",)
+    return Table("By modalities of the relevant items", ("items", "users", *groups), _rows(groups), notes)
+
+
+def _rows(groups: dict[str, dict[str, tuple[int, float]]]) -> tuple[tuple, ...]:
     first = next(iter(groups.values()))
-    rows = [(label, count, *(group[label][1] for group in groups.values())) for label, (count, _) in first.items()]
-    return Table("By training interactions", ("interactions", "users", *groups), tuple(rows), ("Means over seeds.",))
+    return tuple((label, count, *(group[label][1] for group in groups.values())) for label, (count, _) in first.items())

@@ -14,7 +14,7 @@ COMMANDS = {
     "evaluate": ("jmmrec.cli.evaluate", "metrics of a finished run on a split"),
     "compare": ("jmmrec.cli.compare", "a table of several runs with paired tests"),
     "recommend": ("jmmrec.cli.recommend", "top-K lists of a finished run in the original ids"),
-    "data": ("jmmrec.cli.data", "describe, convert, split data sets, or generate one"),
+    "data": ("jmmrec.cli.data", "describe, convert, split data sets, hide modalities, or generate one"),
     "models": ("jmmrec.cli.models", "what can be trained"),
     "doctor": ("jmmrec.cli.doctor", "device, versions, memory: what may be wrong here"),
 }

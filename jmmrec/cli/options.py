@@ -83,6 +83,8 @@ def texts(cls: type) -> dict[str, str]:
 def arguments(cls: type, *, omit: Sequence[str] = (), rename: dict[str, str] | None = None) -> Any:
     """A plain dataclass with the fields of `cls` for `parse`; it checks nothing, `make` does.
 
+    A field that is a dataclass itself becomes a group of options, `--field.option`.
+
     Args:
       omit: fields left out. rename: field -> option.
 
@@ -95,8 +97,10 @@ def arguments(cls: type, *, omit: Sequence[str] = (), rename: dict[str, str] | N
     for f in dataclasses.fields(cls):
         if f.name not in omit:
             option = tyro.conf.arg(help=about.get(f.name, ""), name=rename.get(f.name))
-            shape: Any = Annotated[f.type, option, SHAPES[f.type]] if f.type in SHAPES else Annotated[f.type, option]
-            fields.append((f.name, shape, dataclasses.field(default=f.default)))
+            kind: Any = arguments(f.type) if isinstance(f.type, type) and dataclasses.is_dataclass(f.type) else f.type
+            shape: Any = Annotated[kind, option, SHAPES[kind]] if kind in SHAPES else Annotated[kind, option]
+            default = f.default if kind is f.type else kind()
+            fields.append((f.name, shape, dataclasses.field(default=default)))
     made = dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
     made.__doc__ = (cls.__doc__ or "").strip().splitlines()[0]
     return made
@@ -112,7 +116,18 @@ def make(cls: Callable[..., T], given: Any) -> T:
     >>> make(SyntheticConfig, arguments(SyntheticConfig)(n_users=7)).n_users
     7
     """
-    return cls(**{f.name: getattr(given, f.name) for f in dataclasses.fields(given)})
+    return cls(**values(given))
+
+
+def values(given: Any) -> dict[str, Any]:
+    """The fields of a parsed dataclass by name; groups, being checked by the model itself, as dictionaries.
+
+    >>> from jmmrec.data import SyntheticConfig
+    >>> values(arguments(SyntheticConfig, omit=["seed"])())["n_users"]
+    600
+    """
+    found = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
+    return {name: values(value) if dataclasses.is_dataclass(value) else value for name, value in found.items()}
 
 
 def changed(given: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jmmrec import api
 from jmmrec.cli.options import show
+from jmmrec.data.steps import label
 from jmmrec.errors import JmmrecError
 from jmmrec.report import Table, comparison_table
 from jmmrec.result import Result
@@ -17,7 +18,14 @@ def announce(result: Result) -> None:
     """Evaluates a finished run on valid and test, prints tables, writes them and the curves into the run folder."""
     assert result.folder is not None
     tables = [_table(result, split) for split in ("valid", "test")]
-    show(*tables, *chosen(result.outcomes), *_epochs(result), "", *_save(result, tables[-1], result.folder))
+    show(
+        *tables,
+        *chosen(result.outcomes),
+        *_epochs(result),
+        *_remarks(result),
+        "",
+        *_save(result, tables[-1], result.folder),
+    )
 
 
 def _table(result: Result, split: str) -> Table:
@@ -25,14 +33,14 @@ def _table(result: Result, split: str) -> Table:
     strategies = list(result.outcomes)
     if not strategies:
         found = {result.name: api.evaluate(result, split=split, metrics=("recall", "ndcg"), ks=(10, 20))}
-        return comparison_table(found, METRICS, title=f"{result.dataset.name}: {split}")
+        return comparison_table(found, METRICS, title=f"{label(result.dataset)}: {split}")
     names = {s: result.name if s == "none" else f"{result.name}, {s}" for s in strategies}
     names |= {"none": result.name.removesuffix("+mdvt")}
     found = {
         names[s]: api.evaluate(result, split=split, strategy=s, metrics=("recall", "ndcg"), ks=(10, 20))
         for s in strategies
     }
-    return comparison_table(found, METRICS, names[strategies[0]], title=f"{result.dataset.name}: {split}")
+    return comparison_table(found, METRICS, names[strategies[0]], title=f"{label(result.dataset)}: {split}")
 
 
 def chosen(outcomes: Mapping[str, Mapping[int, Lane]]) -> list[str]:
@@ -62,6 +70,12 @@ def _epochs(result: Result) -> list[str]:
         return []
     trained, scratch = result.epochs
     return [f"{trained} epochs were trained where runs from scratch would have trained {scratch}."]
+
+
+def _remarks(result: Result) -> list[str]:
+    """What the model says of its last epochs, each sentence once."""
+    last = [lane.history[-1]["parts"] for lane in result.lanes.values() if lane.history]
+    return list(dict.fromkeys(said for parts in last for said in result.model.remarks(parts)))
 
 
 def _save(result: Result, table: Table, folder: Path) -> Sequence[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jmmrec.cli import options
+from jmmrec.cli import missing, options
 from jmmrec.cli.main import STOPPED
 from jmmrec.errors import CheckpointError, ConfigError, check_choice
 
@@ -49,6 +49,7 @@ class Common:
     seeds: options.Seeds = (0,)
     """One run for each, together in one program."""
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
+    hiding: tyro.conf.OmitArgPrefixes[missing.Hiding] = missing.NOTHING_HIDDEN
     running: tyro.conf.OmitArgPrefixes[Running] = Running()
 
 
@@ -94,7 +95,7 @@ def _fresh(name: str, argv: list[str]) -> int:
     check_choice("model", name, MODELS)
     given = options.parse(_options_of(name), argv, f"jmmrec train {name}", ABOUT)
     common, mdvt = given.common, options.changed(given.mdvt)
-    model = make(name, **vars(given.model))
+    model = make(name, **options.values(given.model))
     warmup, config = options.make(WarmupConfig, given.warmup), options.make(TrainConfig, given.config)
     if warmup.strategy == "none" and mdvt:
         raise ConfigError(
@@ -104,7 +105,7 @@ def _fresh(name: str, argv: list[str]) -> int:
         model = with_mdvt(model, **mdvt)
     if common.resume and common.out is None:
         raise ConfigError("--resume needs --out RUN, or say only: jmmrec train --resume RUN.")
-    data = common.reading.load(common.data)
+    data = common.hiding.apply(common.reading.load(common.data))
     arguments = {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": common.seeds}
     folder = common.out or _unused(f"{data.name}-{name}")
     return _carry_out(common.running, folder, arguments | {"resume": common.resume})
@@ -120,7 +121,7 @@ def _unused(stem: str) -> Path:
 
 def _recorded(folder: Path) -> dict[str, Any]:
     """The arguments of `jmmrec.fit` that a run was started with."""
-    from jmmrec.data import load
+    from jmmrec.data import load, replay
     from jmmrec.train import TrainConfig, WarmupConfig
     from jmmrec.train.record import RunFolder, model_from
 
@@ -129,7 +130,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} holds no run to resume; start one with: jmmrec train MODEL --data PATH.")
     record = found.read()
     try:
-        source, warmup = record["data"]["source"], record["warmup"]
+        source, steps, warmup = record["data"]["source"], record["data"].get("steps", ()), record["warmup"]
         settings: dict[str, Any] = {
             "model": model_from(record["model"]),
             "warmup": WarmupConfig(**warmup | {"thresholds": tuple(warmup["thresholds"])}),
@@ -143,7 +144,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
         ) from error
     if not source:
         raise CheckpointError(f"the run in {folder} was trained on data made in memory; resume it from Python.")
-    return settings | {"data": load(**source)}
+    return settings | {"data": replay(load(**source), steps)}
 
 
 def _carry_out(running: Running, folder: Path, arguments: dict[str, Any]) -> int:

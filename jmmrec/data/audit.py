@@ -22,7 +22,7 @@ def describe(dataset: Dataset) -> Description:
     rows = np.concatenate([getattr(dataset, split) for split in SPLITS]).astype(np.int64)
     labels = np.repeat(np.arange(3, dtype=np.int8), [len(getattr(dataset, split)) for split in SPLITS])
     found = {
-        name: RawModality(Path(name), m.features, m.present, m.neighbours, m.similarities)
+        name: RawModality(Path(name), m.features, m.observed, m.neighbours, m.similarities)
         for name, m in dataset.modalities.items()
     }
     return _description(RawData(dataset.name, dataset.n_users, dataset.n_items, rows, labels, None, None, found))

@@ -53,7 +53,7 @@ def cached(
         trouble = f"{path} is damaged or may not be read; it was computed anew"
     found = dict(compute())
     try:
-        _write(path, found)
+        write_arrays(path, found)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         trouble = f"{path} cannot be written ({reason}), so it will be computed again; set {VARIABLE} to another folder"
@@ -97,8 +97,18 @@ def digest(name: str, version: int, inputs: Sequence[np.ndarray | str | float]) 
     return found.hexdigest()
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Aside, flushed, renamed: other processes see the whole file or none."""
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an `.npz` file aside, flushes and renames it: other processes see the whole file or none.
+
+    Raises:
+      OSError: it cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_arrays(Path(place, "a.npz"), {"x": np.arange(2)})
+    ...     np.load(Path(place, "a.npz"))["x"].tolist()
+    [0, 1]
+    """
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

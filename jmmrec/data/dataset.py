@@ -23,9 +23,10 @@ class Modality:
       present: bool (n_items,); False marks a missing row. Default: all present.
       neighbours: int32 (n_items, k) published nearest items (self included), or None.
       similarities: float32 (n_items, k) their cosines, or None.
+      imputed: bool (n_items,), rows that are present only because `jmmrec.data.impute` filled them, or None.
 
     Raises:
-      DataError: wrong rank, NaN or infinity in a present row, neighbour ids out of range.
+      DataError: wrong rank, NaN or infinity in a present row, neighbour ids out of range, an imputed row not present.
 
     >>> Modality(np.eye(3)).dim
     3
@@ -35,6 +36,7 @@ class Modality:
     present: np.ndarray = dataclasses.field(default=None)  # pyright: ignore[reportAssignmentType]
     neighbours: np.ndarray | None = None
     similarities: np.ndarray | None = None
+    imputed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         features = np.asarray(self.features)
@@ -61,6 +63,14 @@ class Modality:
         object.__setattr__(self, "features", _frozen(features))
         object.__setattr__(self, "present", _frozen(present))
         self._check_neighbours()
+        if self.imputed is not None:
+            imputed = np.asarray(self.imputed)
+            if imputed.shape != present.shape or imputed.dtype != bool or (imputed & ~present).any():
+                raise DataError(
+                    f"imputed has shape {imputed.shape} and type {imputed.dtype}; "
+                    f"give one bool for each of the {len(features)} items, True only where it is present."
+                )
+            object.__setattr__(self, "imputed", _frozen(imputed))
 
     def _check_neighbours(self) -> None:
         if self.neighbours is None:
@@ -89,6 +99,15 @@ class Modality:
     def dim(self) -> int:
         """Number of feature columns."""
         return self.features.shape[1]
+
+    @property
+    def observed(self) -> np.ndarray:
+        """bool (n_items,): present and not imputed.
+
+        >>> Modality(np.eye(2), imputed=np.array([True, False])).observed.tolist()
+        [False, True]
+        """
+        return self.present if self.imputed is None else self.present & ~self.imputed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,6 +145,7 @@ class Dataset:
       user_ids, item_ids: original ids, position = our id; default: the numbers themselves.
       name: shown in tables and records.
       source: keyword arguments with which `jmmrec.load` gives this data set again; empty if it came from memory.
+      steps: what was done to it since, in order (rows hidden, rows imputed), see `jmmrec.data.replay`.
 
     Raises:
       DataError: ids out of range, duplicates, overlap between splits, an empty training split,
@@ -146,6 +166,7 @@ class Dataset:
     item_ids: np.ndarray = dataclasses.field(default=None)  # pyright: ignore[reportAssignmentType]
     name: str = "unnamed"
     source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    steps: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for count in ("n_users", "n_items"):
@@ -227,8 +248,10 @@ class Dataset:
         for name in names:
             if name not in self.modalities:
                 raise DataError(f"{self.name} has no modality {name!r}; it has {', '.join(self.modalities) or 'none'}.")
-        source = {**self.source, "modalities": list(names)} if self.source else {}
-        return dataclasses.replace(self, modalities={n: self.modalities[n] for n in names}, source=source)
+        chosen = dataclasses.replace(self, modalities={n: self.modalities[n] for n in names})
+        if self.steps:  # a mask drawn for all modalities is not the one drawn for some
+            return dataclasses.replace(chosen, steps=(*self.steps, {"do": "select", "names": list(names)}))
+        return dataclasses.replace(chosen, source={**self.source, "modalities": list(names)} if self.source else {})
 
     @functools.cached_property
     def split_digest(self) -> str:
@@ -247,6 +270,8 @@ class Dataset:
             digest.update(name.encode())
             for array in (modality.features, modality.present, modality.neighbours):
                 digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+            if modality.imputed is not None:
+                digest.update(b"imputed" + modality.imputed.tobytes())
         return digest.hexdigest()
 
 

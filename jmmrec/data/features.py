@@ -57,6 +57,7 @@ def read_array(path: Path) -> RawModality:
     """Reads `<modality>_feat.npy` and, where they stand beside it, these companions.
 
     `<modality>_missing.npy` bool (n_items,): True where the item has no features; such rows are never read.
+    `<modality>_imputed.npy` bool (n_items,): True where the row is not the item's own but was filled in.
     `<modality>_knn_idx.npy` integers (n_items, k) and `<modality>_knn_cos.npy` their cosines.
 
     Raises:
@@ -77,7 +78,10 @@ def read_array(path: Path) -> RawModality:
             f"{_beside(path, '_knn_cos.npy')} has shape {cosines.shape} but the neighbours have {near.shape}; "
             "write both again."
         )
-    return RawModality(path, features, _present(path, len(features)), near, None if near is None else cosines)
+    missing, imputed = (_marks(_beside(path, f"_{what}.npy"), len(features)) for what in ("missing", "imputed"))
+    present = np.ones(len(features), bool) if missing is None else ~missing
+    imputed = None if imputed is None else imputed & present
+    return RawModality(path, features, present, near, None if near is None else cosines, imputed)
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -97,16 +101,15 @@ def _matrix(path: Path, kinds: str, rows: int | None = None) -> np.ndarray:
     return array
 
 
-def _present(path: Path, rows: int) -> np.ndarray:
-    path = _beside(path, "_missing.npy")
+def _marks(path: Path, rows: int) -> np.ndarray | None:
     if not path.exists():
-        return np.ones(rows, bool)
-    missing = read_npy(path)
-    if missing.shape != (rows,) or missing.dtype != bool:
+        return None
+    marks = read_npy(path)
+    if marks.shape != (rows,) or marks.dtype != bool:
         raise DataError(
-            f"{path} has shape {missing.shape} and type {missing.dtype}; save one bool for each of the {rows} items."
+            f"{path} has shape {marks.shape} and type {marks.dtype}; save one bool for each of the {rows} items."
         )
-    return ~missing
+    return marks
 
 
 def row_order(folder: Path) -> tuple[Path, np.ndarray] | None:

@@ -32,8 +32,8 @@ def load(
 
     Layouts, told apart by what is there:
       * MMRec's: tab-separated `<name>.inter` (userID, itemID, [rating, timestamp,] x_label 0/1/2) with row numbers as
-        ids; `<modality>_feat.npy`, optional `<modality>_knn_idx.npy`, `_knn_cos.npy`, `_missing.npy`; optional
-        `items.tsv`, `users.tsv` whose second column is the original id. Items that only have features count.
+        ids; `<modality>_feat.npy`, optional `<modality>_knn_idx.npy`, `_knn_cos.npy`, `_missing.npy`, `_imputed.npy`;
+        optional `items.tsv`, `users.tsv` whose second column is the original id. Items that only have features count.
       * RecBole's atomic files: `<name>.inter` with typed headers (`user_id:token`), or `<name>.train|valid|test.inter`;
         `float_seq` columns of `<name>.item` are modalities.
       * CSV, TSV or Parquet interactions with any ids: columns found by their usual names; features from tables keyed by
@@ -150,10 +150,15 @@ def _reduce(raw: RawData, times: np.ndarray | None, core: int) -> tuple[RawData,
         user_ids=users if raw.user_ids is None else raw.user_ids[users],
         item_ids=items if raw.item_ids is None else raw.item_ids[items],
         # Neighbours among removed items cannot be renumbered.
-        modalities={n: RawModality(m.path, m.features[items], m.present[items]) for n, m in raw.modalities.items()},
+        modalities={name: _reduced(m, items) for name, m in raw.modalities.items()},
         source=None,
     )
     return reduced, None if times is None else times[kept]
+
+
+def _reduced(found: RawModality, items: np.ndarray) -> RawModality:
+    imputed = None if found.imputed is None else found.imputed[items]
+    return RawModality(found.path, found.features[items], found.present[items], imputed=imputed)
 
 
 def _dataset(raw: RawData, missing: str) -> Dataset:
@@ -183,4 +188,5 @@ def _modality(name: str, found: RawModality, raw: RawData, missing: str) -> Moda
             f"neighbours of {found.path} name item {worst}, but items run from 0 to {raw.n_items - 1}; "
             "write the neighbour file again."
         )
-    return Modality(found.features, present, near, found.similarities)
+    imputed = None if found.imputed is None else found.imputed & present
+    return Modality(found.features, present, near, found.similarities, imputed)

@@ -20,6 +20,7 @@ class RawModality:
       features: float32 (n_items, dim).
       present: bool (n_items,), False where the files say that the item has none.
       neighbours, similarities: published (n_items, k) neighbours and cosines, or None.
+      imputed: bool (n_items,), rows that were filled in, or None.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class RawModality:
     present: np.ndarray
     neighbours: np.ndarray | None = None
     similarities: np.ndarray | None = None
+    imputed: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

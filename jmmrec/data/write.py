@@ -9,7 +9,7 @@ from jmmrec.data.dataset import SPLITS, Dataset, Modality
 from jmmrec.data.files import folder_aside, listing, naming
 from jmmrec.errors import DataError
 
-OURS = re.compile(r".+\.inter|(users|items)\.tsv|.+_(feat|missing|knn_idx|knn_cos)\.npy")
+OURS = re.compile(r".+\.inter|(users|items)\.tsv|.+_(feat|missing|imputed|knn_idx|knn_cos)\.npy")
 
 
 def save(dataset: Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -17,7 +17,8 @@ def save(dataset: Dataset, path: str | Path, *, overwrite: bool = False) -> Path
 
     Files: `<name>.inter` (userID, itemID, x_label); `users.tsv` and `items.tsv` (number, original id; the heading
     `original_id:token` marks ids that are text); for each modality `<modality>_feat.npy` float32 and, where it has
-    them, `<modality>_missing.npy` (bool, True = missing; the feature row holds zeros), `_knn_idx.npy`, `_knn_cos.npy`.
+    them, `<modality>_missing.npy` (bool, True = missing; the feature row holds zeros), `_imputed.npy` (bool),
+    `_knn_idx.npy`, `_knn_cos.npy`.
     Everything is written to a folder beside `path` that takes its place at the end, so no half data set ever stands
     there.
 
@@ -95,6 +96,7 @@ def _save_modality(folder: Path, name: str, modality: Modality) -> None:
     np.save(folder / f"{name}_feat.npy", modality.features)
     if not modality.present.all():
         np.save(folder / f"{name}_missing.npy", ~modality.present)
-    for suffix, array in (("idx", modality.neighbours), ("cos", modality.similarities)):
+    others = {"imputed": modality.imputed, "knn_idx": modality.neighbours, "knn_cos": modality.similarities}
+    for suffix, array in others.items():
         if array is not None:
-            np.save(folder / f"{name}_knn_{suffix}.npy", array)
+            np.save(folder / f"{name}_{suffix}.npy", array)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.data.dataset import Dataset
+from jmmrec.data.missing import GROUPS, item_groups
 from jmmrec.errors import ConfigError, check_choice
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval import METRICS, Questions, extremes, per_user, questions
@@ -32,6 +33,8 @@ class Evaluation:
       users: int32 (n_users,), averaged over. per_user: "recall@20" -> (n_seeds, n_users).
       catalogue: "coverage@20" and so on -> (n_seeds,). left_out: users not asked, having no training interaction.
       degree: int (n_users,), training interactions of each user.
+      per_group: item group -> the same measures over the relevant items of that group alone, NaN for users who have
+        none there; empty where no item lacks a modality.
     """
 
     split: str
@@ -42,6 +45,7 @@ class Evaluation:
     catalogue: Mapping[str, np.ndarray]
     degree: np.ndarray
     left_out: int
+    per_group: Mapping[str, Mapping[str, np.ndarray]] = dataclasses.field(default_factory=dict)
 
     @property
     def per_seed(self) -> dict[str, np.ndarray]:
@@ -70,6 +74,25 @@ class Evaluation:
             found[label] = (int(here.sum()), mean)
         return found
 
+    def by_missing(self, metric: str) -> dict[str, tuple[int, float]]:
+        """By the relevant items' modalities (all, some, none observed): users asked about such items, mean over them.
+
+        Other relevant items stand in the lists and count as neither hit nor relevant.
+
+        Raises:
+          ConfigError: a metric that was not computed, or no item lacks a modality.
+        """
+        if not self.per_group:
+            raise ConfigError("no item lacks a modality, so there are no groups to tell apart; leave them out.")
+        if metric not in self.per_user:
+            raise ConfigError(f"{metric} was not computed; there are {', '.join(self.per_user)}.")
+        found = {}
+        for group, measures in self.per_group.items():
+            asked = ~np.isnan(measures[metric][0])
+            mean = float(measures[metric][:, asked].mean()) if asked.any() else float("nan")
+            found[group] = (int(asked.sum()), mean)
+        return found
+
 
 def merge_seeds(parts: Sequence[Evaluation]) -> Evaluation:
     """Evaluations of different seeds on the same split and users as one.
@@ -87,6 +110,10 @@ def merge_seeds(parts: Sequence[Evaluation]) -> Evaluation:
         seeds=seeds,
         per_user={name: np.concatenate([p.per_user[name] for p in parts]) for name in first.per_user},
         catalogue={name: np.concatenate([p.catalogue[name] for p in parts]) for name in first.catalogue},
+        per_group={
+            group: {name: np.concatenate([p.per_group[group][name] for p in parts]) for name in measures}
+            for group, measures in first.per_group.items()
+        },
     )
 
 
@@ -169,10 +196,13 @@ def evaluate_rankings(
     what = questions(getattr(dataset, split), masked, dataset.train, *sizes, cold_users=cold_users, memory=memory)
     degree = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
     popularity = np.bincount(dataset.train[:, 1], minlength=dataset.n_items)
-    users, shelves = [], []
+    groups = item_groups(dataset)
+    users, shelves, parts = [], [], []
     for ranker in rankers.values():
         ranked = ranker(what, masked, max(ks))
-        users.append(per_user(what.hits(ranked), what.n_relevant, ks, metrics))
+        hits = what.hits(ranked)
+        users.append(per_user(hits, what.n_relevant, ks, metrics))
+        parts.append(_by_group(what, ranked, hits, groups, ks, metrics) if groups.any() else {})
         shelves.append(catalogue(ranked, what.users, dataset.train, popularity, degree, ks))
     return Evaluation(
         split=split,
@@ -183,7 +213,23 @@ def evaluate_rankings(
         catalogue={name: np.array([s[name] for s in shelves]) for name in shelves[0]},
         degree=degree[what.users],
         left_out=what.left_out,
+        per_group={
+            group: {name: np.stack([part[group][name] for part in parts]) for name in measures}
+            for group, measures in parts[0].items()
+        },
     )
+
+
+def _by_group(
+    what: Questions, ranked: np.ndarray, hits: np.ndarray, groups: np.ndarray, ks: Sequence[int], metrics: Sequence[str]
+) -> dict[str, dict[str, np.ndarray]]:
+    found = {}
+    users, items = np.divmod(what.relevant, what.n_items)
+    for number, group in enumerate(GROUPS):
+        n_relevant = np.bincount(users[groups[items] == number], minlength=len(what.users))
+        measures = per_user(hits & (groups[ranked] == number), np.maximum(n_relevant, 1), ks, metrics)
+        found[group] = {name: np.where(n_relevant > 0, values, np.nan) for name, values in measures.items()}
+    return found
 
 
 def catalogue(

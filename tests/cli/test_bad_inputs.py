@@ -17,6 +17,7 @@ from jmmrec.data import SyntheticConfig
 Change = Callable[[pathlib.Path], object]
 TRAIN = ("train", "bpr", "--data", "tiny", "--quiet", "--out", "new", "--model.embed-dim", "4", "--epochs", "2")
 FREEDOM = ("train", "freedom", *TRAIN[2:])
+HALF = (*TRAIN, "--missing-rate", "0.5")
 STATIC = (*FREEDOM, "--warmup", "static")
 
 
@@ -132,6 +133,11 @@ def several(place: pathlib.Path) -> None:
     (place / "tiny" / "again.inter").write_bytes((place / "tiny" / "tiny.inter").read_bytes())
 
 
+def mask(name: str, text: str) -> Change:
+    """A file that should be a mask."""
+    return lambda place: (place / name).write_text(text)
+
+
 FILES = [
     Bad("no such path", (*TRAIN[:3], "nowhere"), ("nowhere", "does not exist")),
     Bad("no interactions", TRAIN, ("tiny", ".inter"), lambda p: (p / "tiny" / "tiny.inter").unlink()),
@@ -163,6 +169,11 @@ FILES = [
     Bad("an empty core", (*TRAIN, "--split", "per_user", "--core", "99"), ("99-core",)),
     Bad("a core without a split", (*TRAIN, "--core", "5"), ("core", "split")),
     Bad("an existing data folder", ("data", "convert", "tiny", "tiny"), ("tiny", "exists")),
+    Bad("no mask", (*TRAIN, "--missing-mask", "none.npz"), ("none.npz", "does not exist")),
+    Bad("mask that is none", (*TRAIN, "--missing-mask", "m.npz"), ("m.npz", "no mask"), mask("m.npz", "x")),
+    Bad("mask table that is none", (*TRAIN, "--missing-mask", "m.tsv"), ("itemID",), mask("m.tsv", "a\tb\n0\t1\n")),
+    Bad("mask of other items", (*TRAIN, "--missing-mask", "m.tsv"), ("24",), mask("m.tsv", "itemID\tt\n0\t1\n")),
+    Bad("nothing to hide", (*TRAIN, "--missing-rate", "0.5"), ("tiny", "no modality"), without_features),
     Bad("describing nothing", ("data", "describe", "nowhere"), ("nowhere",)),
 ]
 OPTIONS = [
@@ -186,6 +197,20 @@ OPTIONS = [
     Bad("unknown regulariser", (*TRAIN, "--model.reg-form", "l1"), ("reg_form", "l1", "l2sq")),
     Bad("unknown normalisation", (*FREEDOM, "--model.knn-norm", "x"), ("knn_norm", "x", "uniform")),
     Bad("unknown split rule", (*TRAIN, "--split", "random"), ("split", "random", "per_user")),
+    Bad("a missing rate above 1", (*TRAIN, "--missing-rate", "1.5"), ("missing rate is 1.5",)),
+    Bad("unknown missing protocol", (*HALF, "--missing-protocol", "some"), ("some", "item_subset")),
+    Bad("unknown modality hidden", (*HALF, "--missing-protocol", "single:smell"), ("smell", "image", "text")),
+    Bad(
+        "too much for a protocol",
+        ("data", "missing", "tiny", "--rate", "0.7", "--protocol", "entry_protected"),
+        ("0.7", "entry_protected", "0.5"),
+    ),
+    Bad("one kept where it means nothing", (*HALF, "--missing-keep-one"), ("keep_one", "per_modality")),
+    Bad("a seed without a rate", (*TRAIN, "--missing-seed", "3"), ("--missing-seed", "--missing-rate")),
+    Bad("mask and rate", (*HALF, "--missing-mask", "m.npz"), ("--missing-rate", "mask file")),
+    Bad("unknown fill", (*HALF, "--impute", "median"), ("median", "mean")),
+    Bad("fill without its number", (*HALF, "--impute", "neigh_mean"), ("neigh_mean:K",)),
+    Bad("mask of unknown ending", ("data", "missing", "tiny", "--out", "m.txt"), ("m.txt", ".npz")),
     Bad("unknown way with missing", (*TRAIN, "--missing", "zero"), ("missing", "zero", "nan")),
     Bad("more neighbours than items", (*FREEDOM, "--model.knn-k", "99"), ("99", "24")),
     Bad("all edges dropped", (*FREEDOM, "--model.edge-drop", "1"), ("edge_drop is 1",)),
@@ -238,6 +263,7 @@ RUNS = [
     Bad("k beyond the items", ("recommend", "run", "--k", "99"), ("k is 99",)),
     Bad("k beyond what is new", ("recommend", "run", "--k", "24"), ("k is 24", "lower k")),
     Bad("lists of unknown ending", ("recommend", "run", "--out", "a.txt"), ("a.txt", ".csv")),
+    Bad("groups where nothing lacks", ("evaluate", "run", "--groups"), ("no item lacks a modality",)),
     Bad("two lists of users", ("recommend", "run", "--users", "1", "--users-file", "u"), ("--users-file",)),
     Bad("no list of users", ("recommend", "run", "--users-file", "u"), ("u does not exist",)),
 ]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jmmrec.data import describe, inspect, load, save
+from jmmrec.data import describe, inspect, load, save, shares, with_mask
 
 Folder = Callable[[str], pathlib.Path]
 
@@ -39,6 +39,19 @@ def test_lfm2k_modalities_and_ids(real_data: Folder) -> None:
     d = load(real_data("lfm2k"))
     assert {name: m.dim for name, m in d.modalities.items()} == {"audio": 128, "text": 384, "whisper": 512}
     assert d.item_ids[:2].tolist() == [80, 66]
+
+
+@pytest.mark.parametrize(
+    ("name", "mask", "groups"),
+    [
+        ("amazon_baby", "missing_items_0.666.tsv", (2350, 2350, 2350)),
+        ("tiktok", "missing_items_0.6.tsv", (3131, 1788, 1791)),  # of its three modalities text is not there
+    ],
+)
+def test_published_masks(real_data: Folder, name: str, mask: str, groups: tuple[int, ...]) -> None:
+    folder = real_data(name)
+    d = load(folder, inter="baby" if name == "amazon_baby" else None)
+    assert tuple(shares(with_mask(d, folder / mask)).groups.values()) == groups
 
 
 def test_scientific_round_trip(real_data: Folder, tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,140 @@
+"""Masks in files: published `missing_items_*.tsv` and our own `.npz`."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jmmrec.data.cache import DAMAGED, write_arrays
+from jmmrec.data.columns import header, read_table
+from jmmrec.data.dataset import Dataset
+from jmmrec.data.files import naming
+from jmmrec.data.parse import whole_numbers
+from jmmrec.errors import DataError
+
+LETTERS = {"t": ("text",), "v": ("image", "visual", "vision", "video"), "a": ("audio", "acoustic")}
+
+
+def mask_digest(observed: np.ndarray, names: Sequence[str]) -> str:
+    """32 hexadecimal digits of a mask; the order of its columns changes nothing.
+
+    >>> mask_digest(np.eye(2, dtype=bool), ["a", "b"]) == mask_digest(np.eye(2, dtype=bool)[:, ::-1], ["b", "a"])
+    True
+    """
+    found = hashlib.sha256(f"{len(observed)}".encode())
+    for name, column in sorted(zip(names, observed.T, strict=True), key=lambda pair: pair[0]):
+        found.update(f"\0{name}\0".encode() + np.packbits(column).tobytes())
+    return found.hexdigest()[:32]
+
+
+def ids_digest(dataset: Dataset) -> str:
+    """32 hexadecimal digits of the original ids of the items, in their order.
+
+    >>> ids_digest(Dataset(2, 2, [[0, 0], [1, 1]], [], []))[:4]
+    '1e99'
+    """
+    return hashlib.sha256("\n".join(map(str, dataset.item_ids.tolist())).encode()).hexdigest()[:32]
+
+
+def save_mask(path: str | Path, observed: np.ndarray, dataset: Dataset) -> Path:
+    """Writes a mask for `read_mask`, as an `.npz` file with the digest of the items' ids.
+
+    Args:
+      observed: bool (n_items, M), columns in the order of `dataset.modalities`.
+
+    Raises:
+      DataError: another ending, permission denied, disk full.
+
+    >>> import tempfile
+    >>> from jmmrec.data import load
+    >>> data = load("synthetic")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_mask(folder + "/mask.npz", np.ones((data.n_items, 2), bool), data)
+    ...     bool(read_mask(path, data).all())
+    True
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}; a mask is written as .npz.")
+    names = list(dataset.modalities)
+    facts = {"names": np.array(names, str), "items": np.array(ids_digest(dataset))}
+    with naming(path, "write"):
+        write_arrays(path, {"observed": np.asarray(observed, bool), **facts})
+    return path
+
+
+def read_mask(path: str | Path, dataset: Dataset) -> np.ndarray:
+    """A mask from a file: `.npz` as `save_mask` writes it, or a table as DGMRec published them.
+
+    The table has a column `itemID` (row numbers) and 0/1 columns of the modalities an item lacks: `t`, `v`, `a` (text,
+    image, audio), several together (`tv`) or `all`; or names of modalities, joined with `+`. Modalities that the data
+    set lacks are passed over.
+
+    Returns:
+      bool (n_items, M), True where observed, columns in the order of `dataset.modalities`.
+
+    Raises:
+      DataError: unreadable, damaged, or made for other items or modalities.
+    """
+    path = Path(path)
+    if path.suffix == ".npz":
+        return _from_archive(path, dataset)
+    return _from_table(path, dataset)
+
+
+def _from_archive(path: Path, dataset: Dataset) -> np.ndarray:
+    with naming(path):
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                observed, names = archive["observed"], archive["names"].tolist()
+                items = str(archive["items"])
+        except (FileNotFoundError, PermissionError, IsADirectoryError):
+            raise
+        except (*DAMAGED, AttributeError) as error:
+            raise DataError(f"{path} is damaged or no mask; write it with: jmmrec data missing.") from error
+    if items != ids_digest(dataset) or observed.shape != (dataset.n_items, len(names)) or observed.dtype != bool:
+        raise DataError(f"{path} was made for other items than those of {dataset.name}; draw a mask for these.")
+    lacking = [name for name in dataset.modalities if name not in names]
+    if lacking:
+        raise DataError(f"{path} has no mask for {', '.join(lacking)}; it has {', '.join(names)}.")
+    return observed[:, [names.index(name) for name in dataset.modalities]]
+
+
+def _from_table(path: Path, dataset: Dataset) -> np.ndarray:
+    columns = header(path)
+    if not columns or columns[0].partition(":")[0].lower() not in ("itemid", "item_id") or len(columns) < 2:
+        raise DataError(f"{path} is no mask: its first column must be itemID and the others name what is missing.")
+    table = read_table(path, columns)
+    items = whole_numbers(table, columns[0])
+    if not np.array_equal(np.sort(items), np.arange(dataset.n_items)):
+        raise DataError(
+            f"{path} names {len(items)} items but {dataset.name} has {dataset.n_items}, numbered from 0; "
+            "a mask needs one line for each."
+        )
+    observed, touched = np.ones((dataset.n_items, len(dataset.modalities)), bool), False
+    for column in columns[1:]:
+        lost = _lost(column, tuple(dataset.modalities), path)
+        flags = whole_numbers(table, column)
+        if flags.max() > 1:
+            raise DataError(f"{path} has {flags.max()} in column {column}; write 1 where missing, else 0.")
+        observed[np.ix_(items[flags == 1], np.array(lost, int))] = False
+        touched |= bool(lost) and column != "all"
+    if not touched:
+        raise DataError(f"{path} names no modality of {dataset.name}, which has {', '.join(dataset.modalities)}.")
+    return observed
+
+
+def _lost(column: str, names: tuple[str, ...], path: Path) -> list[int]:
+    """Places of the modalities that a column stands for."""
+    if column == "all":
+        return list(range(len(names)))
+    if any(part in names for part in column.split("+")):
+        parts = [(part,) for part in column.split("+")]
+    elif all(letter in LETTERS for letter in column):
+        parts = [LETTERS[letter] for letter in column]
+    else:
+        raise DataError(
+            f"{path} has a column {column!r}; write {', '.join(LETTERS)} together or modalities joined with +."
+        )
+    return [place for place, name in enumerate(names) if any(name in part for part in parts)]
