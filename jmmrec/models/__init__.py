@@ -3,20 +3,26 @@
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.bm3 import Bm3
 from jmmrec.models.bpr import BprMf
+from jmmrec.models.ci2mg import Ci2mg
 from jmmrec.models.dragon import Dragon
 from jmmrec.models.freedom import Freedom
 from jmmrec.models.grcn import Grcn
+from jmmrec.models.hccf import Hccf
 from jmmrec.models.lattice import Lattice
 from jmmrec.models.lgmrec import LgmRec
 from jmmrec.models.lightgcn import LightGcn
 from jmmrec.models.mgcn import Mgcn
 from jmmrec.models.mmgcn import MmGcn
 from jmmrec.models.mmssl import Mmssl
+from jmmrec.models.ncl import Ncl
+from jmmrec.models.ngcf import Ngcf
 from jmmrec.models.registry import MODELS, make, name_of
+from jmmrec.models.sgl import Sgl
 from jmmrec.models.slmrec import SlmRec
 from jmmrec.models.vbpr import Vbpr
 
 __all__ = [
-    "MODELS", "Backbone", "Batch", "Bm3", "BprMf", "Card", "Dragon", "Encoded", "Freedom", "Grcn", "Lattice", "LgmRec",
-    "LightGcn", "Mgcn", "MmGcn", "Mmssl", "SlmRec", "Vbpr", "make", "name_of",
+    "MODELS", "Backbone", "Batch", "Bm3", "BprMf", "Card", "Ci2mg", "Dragon", "Encoded", "Freedom", "Grcn", "Hccf",
+    "Lattice", "LgmRec", "LightGcn", "Mgcn", "MmGcn", "Mmssl", "Ncl", "Ngcf", "Sgl", "SlmRec", "Vbpr", "make",
+    "name_of",
 ]  # fmt: skip

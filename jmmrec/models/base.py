@@ -124,3 +124,7 @@ class Backbone(Protocol):
     def after_batch(self, state: State, encoded: Encoded, batch: Batch) -> State:
         """State after an optimiser step, from that step's forward pass. Default: unchanged."""
         return state
+
+    def remarks(self, parts: Mapping[str, float]) -> tuple[str, ...]:
+        """Sentences about a run whose last epoch had these loss parts, for its user. Default: none."""
+        return ()

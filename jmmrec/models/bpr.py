@@ -15,7 +15,7 @@ from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
 from jmmrec.losses.regularise import FORMS
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
-from jmmrec.models.common import batch_bpr
+from jmmrec.models.common import batch_bpr, batch_rows
 from jmmrec.models.layers import xavier_normal
 
 
@@ -70,6 +70,6 @@ class BprMf(Backbone):
     def loss(self, params, encoded: Encoded, batch: Batch, key) -> tuple[jax.Array, dict]:
         """BPR and the regulariser on the batch rows."""
         rank = batch_bpr(encoded.user, encoded.item, batch)
-        rows = (params["user"][batch.user], params["item"][batch.positive], params["item"][batch.negative])
+        rows = batch_rows(params, batch)
         reg = FORMS[self.reg_form](rows, batch.mask)
         return rank + self.reg * reg, {"bpr": rank, "reg": reg}

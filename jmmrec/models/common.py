@@ -46,6 +46,16 @@ def batch_bpr(user: jax.Array, item: jax.Array, batch: Batch, mask: jax.Array | 
     return bpr(margin, batch.mask if mask is None else mask)
 
 
+def batch_rows(tables: Mapping, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rows of a batch's users, positives and negatives, (b, d) each, from tables `user` and `item`.
+
+    >>> b = Batch(*(jnp.zeros(2, int),) * 3, jnp.ones(2, bool), 0)
+    >>> [rows.shape for rows in batch_rows({"user": jnp.ones((3, 4)), "item": jnp.ones((5, 4))}, b)]
+    [(2, 4), (2, 4), (2, 4)]
+    """
+    return tables["user"][batch.user], tables["item"][batch.positive], tables["item"][batch.negative]
+
+
 def pair_squares(user: jax.Array, item: jax.Array, batch: Batch) -> jax.Array:
     """Mean over the entries of a batch's pairs of e_u² + e_i², each row being two pairs, (u, i) and (u, j).
 

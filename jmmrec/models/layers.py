@@ -85,3 +85,15 @@ def dropout(key: jax.Array, keep: float, shape: tuple[int, ...]) -> jax.Array:
     [1.0, 1.0]
     """
     return jax.random.bernoulli(key, keep, shape) / jnp.float32(keep)
+
+
+def layer_masks(
+    key: jax.Array, keep: float, shape: tuple[int, int], width: int, n_layers: int
+) -> list[tuple[jax.Array, jax.Array]]:
+    """Masks of inverted dropout for every layer, one of users and one of items; shape is (n_users, n_items).
+
+    >>> [m.shape for m in layer_masks(jax.random.key(0), 0.7, (3, 2), 4, 1)[0]]
+    [(3, 4), (2, 4)]
+    """
+    keys = jax.random.split(key, (n_layers, 2))
+    return [(dropout(k[0], keep, (shape[0], width)), dropout(k[1], keep, (shape[1], width))) for k in keys]

@@ -7,15 +7,14 @@ L = mean_b -ln σ(⟨e_u, e_i⟩ - ⟨e_u, e_j⟩) + reg · R(e⁰_u, e⁰_i, e�
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
-from jmmrec.graph import Bipartite, bipartite, edge_list
+from jmmrec.graph import Bipartite, bipartite, edge_list, scale_edges
 from jmmrec.losses.regularise import FORMS
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
-from jmmrec.models.common import batch_bpr, layer_mean
-from jmmrec.models.layers import xavier_uniform
+from jmmrec.models.common import batch_bpr, batch_rows, layer_mean
+from jmmrec.models.layers import dropout, xavier_uniform
 
 INITS = {"xavier_uniform": xavier_uniform, "normal": jax.nn.initializers.normal(0.1)}
 
@@ -74,14 +73,12 @@ class LightGcn(Backbone):
 
     def _dropped(self, static: dict, key: jax.Array) -> Bipartite:
         keep = 1.0 - self.edge_dropout
-        down = static["graph"].user_item
-        scale = jax.random.bernoulli(key, keep, down.values.shape) / jnp.float32(keep)
-        down = down.replace(values=down.values * scale, t_values=down.t_values * scale[static["by_item"]])
-        return Bipartite(down, down.T)
+        mask = dropout(key, keep, static["by_item"].shape)
+        return scale_edges(static["graph"], static["by_item"], mask)
 
     def loss(self, params, encoded: Encoded, batch: Batch, key) -> tuple[jax.Array, dict]:
         """BPR on propagated vectors, regulariser on raw ones."""
         rank = batch_bpr(encoded.user, encoded.item, batch)
-        rows = (params["user"][batch.user], params["item"][batch.positive], params["item"][batch.negative])
+        rows = batch_rows(params, batch)
         reg = FORMS[self.reg_form](rows, batch.mask)
         return rank + self.reg * reg, {"bpr": rank, "reg": reg}

@@ -7,15 +7,20 @@ from jmmrec.errors import ConfigError, check_choice
 from jmmrec.models.base import Backbone
 from jmmrec.models.bm3 import Bm3
 from jmmrec.models.bpr import BprMf
+from jmmrec.models.ci2mg import Ci2mg
 from jmmrec.models.dragon import Dragon
 from jmmrec.models.freedom import Freedom
 from jmmrec.models.grcn import Grcn
+from jmmrec.models.hccf import Hccf
 from jmmrec.models.lattice import Lattice
 from jmmrec.models.lgmrec import LgmRec
 from jmmrec.models.lightgcn import LightGcn
 from jmmrec.models.mgcn import Mgcn
 from jmmrec.models.mmgcn import MmGcn
 from jmmrec.models.mmssl import Mmssl
+from jmmrec.models.ncl import Ncl
+from jmmrec.models.ngcf import Ngcf
+from jmmrec.models.sgl import Sgl
 from jmmrec.models.slmrec import SlmRec
 from jmmrec.models.vbpr import Vbpr
 
@@ -23,6 +28,10 @@ MODELS: dict[str, type] = {
     "bpr": BprMf,
     "vbpr": Vbpr,
     "lightgcn": LightGcn,
+    "ngcf": Ngcf,
+    "sgl": Sgl,
+    "ncl": Ncl,
+    "hccf": Hccf,
     "freedom": Freedom,
     "dragon": Dragon,
     "lattice": Lattice,
@@ -33,6 +42,7 @@ MODELS: dict[str, type] = {
     "lgmrec": LgmRec,
     "mgcn": Mgcn,
     "mmssl": Mmssl,
+    "ci2mg": Ci2mg,
 }
 
 

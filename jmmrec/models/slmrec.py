@@ -24,8 +24,8 @@ from jmmrec.losses import bpr, info_nce, pair_margin
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.channels import channel_means, fuse, fusion_init, split_channels
 from jmmrec.models.common import current_features, known_rows, presence, raw_features
-from jmmrec.models.layers import dense, id_tables, projections, xavier_uniform
-from jmmrec.models.slmrec_tasks import chain_init, channels_of, dropped_mean, foretell, layer_masks
+from jmmrec.models.layers import dense, id_tables, layer_masks, projections, xavier_uniform
+from jmmrec.models.slmrec_tasks import chain_init, channels_of, dropped_mean, foretell
 from jmmrec.retrieval.vectors import normalise_rows
 
 

@@ -6,7 +6,7 @@ import jax
 
 from jmmrec.graph import Bipartite, propagate_bipartite
 from jmmrec.models.common import VISUAL
-from jmmrec.models.layers import dense, dense_init, dropout, named_key, xavier_uniform
+from jmmrec.models.layers import dense, dense_init, named_key, xavier_uniform
 
 AUDIO = ("audio", "acoustic", "sound", "a")
 TEXTUAL = ("text", "textual", "t")
@@ -60,16 +60,6 @@ def foretell(layers: Mapping, order: Sequence[str], rows: Mapping[str, jax.Array
         told = dense(layers["chain"][name], told)
         found[name] = told, dense(layers["own"][name], rows[name])
     return found
-
-
-def layer_masks(key: jax.Array, keep: float, shape: tuple[int, int], width: int, n_layers: int) -> list[Pair]:
-    """Masks for `dropped_mean`: for every layer one of users and one of items; shape is (n_users, n_items).
-
-    >>> [m.shape for m in layer_masks(jax.random.key(0), 0.7, (3, 2), 4, 1)[0]]
-    [(3, 4), (2, 4)]
-    """
-    keys = jax.random.split(key, (n_layers, 2))
-    return [(dropout(k[0], keep, (shape[0], width)), dropout(k[1], keep, (shape[1], width))) for k in keys]
 
 
 def dropped_mean(graph: Bipartite, user: jax.Array, item: jax.Array, keep: Sequence[Pair]) -> Pair:

@@ -14,7 +14,9 @@ from jmmrec.train import TrainConfig, trainer, with_mdvt
 from jmmrec.train.step import TrainState, step
 
 USERS, ITEMS = 13, 11  # different from every width below, so that tables can be told apart
-SMALL = {"embed_dim": 4, "knn_k": 3, "eval_gumbel": "off"}
+SMALL = {"embed_dim": 4, "knn_k": 3, "eval_gumbel": "off", "n_clusters": 3, "warmup": 0}
+# A plan is exp(-cost/ε): with a small ε rounding shows in the fifth digit.
+OWN = {"ci2mg": {"ot": {"sinkhorn": {"epsilon": 0.5}}, "hyper": {"n_prototypes": 3}}}
 # Virtual triplets read nothing but the tables: a model without state, one with hooks, one with draws stand for all;
 # test_combinations.py wraps every model.
 CASES = [(name, False) for name in MODELS] + [(name, True) for name in ("lightgcn", "freedom", "lgmrec")]
@@ -24,7 +26,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 def build(name: str, virtual: bool = False, **options):
     known = {f.name for f in dataclasses.fields(MODELS[name])}
-    model = make(name, **{k: v for k, v in (SMALL | options).items() if k in known})
+    model = make(name, **{k: v for k, v in (SMALL | OWN.get(name, {}) | options).items() if k in known})
     return with_mdvt(model, n=2, active=True) if virtual else model
 
 

@@ -13,18 +13,23 @@ from jmmrec.graph import (
     adjacency,
     at_columns,
     bipartite,
+    drop_edges,
+    drop_nodes,
     edge_list,
     edge_products,
     edge_softmax,
+    k_means,
     keep_edges,
     learned_graph,
     learned_smooth,
+    mask_edges,
     nearest,
     nearest_lists,
     pair_graph,
     pattern,
     propagate,
     propagate_bipartite,
+    scale_edges,
     turned,
     user_graph,
 )
@@ -50,6 +55,7 @@ from jmmrec.models.common import batch_bpr, known_rows, layer_mean, pair_squares
 from jmmrec.models.hyperedges import contrast, gather
 from jmmrec.models.layers import dense
 from jmmrec.models.slmrec_tasks import dropped_mean, foretell
+from jmmrec.models.views import node_nce, once_each, walk_mean
 from jmmrec.retrieval import METRICS, exclusion, extremes, normalise_rows, safe_norm, top_n
 
 USERS, ITEMS, WIDTH = 5, 7, 3
@@ -59,6 +65,7 @@ BATCH = Batch(*(jnp.asarray(a) for a in ([0, 1, 2, 0], [3, 1, 6, 0], [1, 2, 0, 4
 EDGES = pattern(PAIRS, USERS, ITEMS)
 PLACES = jnp.array([[0, 3, 3], [6, 1, 0]])
 COMMON = user_graph(PAIRS, USERS, ITEMS)
+BY_ITEM = edge_list(PAIRS, USERS, ITEMS).by_item
 
 
 def table(*shape: int, seed: int = 0) -> np.ndarray:
@@ -159,6 +166,16 @@ SMOOTH: dict[str, tuple[Callable, tuple]] = {
         ),
         (table(USERS, 2), table(2, WIDTH), table(2, WIDTH, seed=1)),
     ),
+    "walk_mean": (on_graph(lambda g, u, i: walk_mean([g, g], u, i), "sym_exact"), (USER, ITEM)),
+    "scale_edges": (
+        on_graph(lambda g, u, i: propagate_bipartite(scale_edges(g, BY_ITEM, jnp.arange(8) % 3), u, i), "mean"),
+        (USER, ITEM),
+    ),
+    "node_nce": (lambda q, k: node_nce(q, k, BATCH.user, tau=0.5, mask=BATCH.mask), BLOCKS),
+    "node_nce_batch": (
+        lambda q, k: node_nce(q, k, BATCH.user, tau=0.5, mask=BATCH.mask, candidates="batch"),
+        BLOCKS,
+    ),
     "channel_means": (on_graph(lambda g, u, i: channel_means(g, u[:, :1], i, 2), "sym_eps8"), (USER, ITEM)),
     "dropped_mean": (on_graph(lambda g, u, i: dropped_mean(g, u, i, [(u > 0, i > 0)] * 2), "sym_eps8"), (USER, ITEM)),
     "fuse": (
@@ -213,6 +230,16 @@ def drawn(x):
     return draw_negatives(key, negative_table(PAIRS, USERS), users), sample_edges(key, jnp.exp(x), 3)
 
 
+def thinned(x):
+    key, edges = jax.random.fold_in(jax.random.key(0), jnp.int32(100 * x[0])), edge_list(PAIRS, USERS, ITEMS)
+    stay = drop_edges(key, edges, 0.5), drop_nodes(key, edges, 0.5)
+    return stay, mask_edges(edges, stay[1] & (x > 0), "sym_exact").user_item.bcoo.todense()
+
+
+def clusters(x):
+    return k_means(jax.random.key(0), x, 3, 4)
+
+
 def hits(x):
     n = jnp.array([1, 2, 3, 4, 9])
     return [f(x > 0, n, 3) for f in METRICS.values()] + [f(x > 0, n, 20) for f in METRICS.values()]
@@ -231,6 +258,9 @@ CHOICES: dict[str, tuple[Callable, tuple]] = {
     "pair_graph": (paired, (table(len(PAIRS)),)),
     "known_rows": (lambda x: known_rows(x > 0, {"text": x > 1}, "text", jnp.argsort(x)), (table(6),)),
     "draws": (drawn, (table(len(PAIRS)),)),
+    "once_each": (lambda x: once_each(jnp.argsort(x) // 2, x > 0, 9), (table(6),)),
+    "sub_graphs": (thinned, (table(len(PAIRS)),)),
+    "k_means": (clusters, (table(9, WIDTH),)),
     "metrics": (hits, (table(USERS, 6),)),
 }
 EVERY = SMOOTH | CHOICES
