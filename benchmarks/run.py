@@ -18,6 +18,7 @@ from benchmarks.report import markdown, placed, show
 from benchmarks.search import mining, ranking
 from benchmarks.setting import Setting, setting
 from benchmarks.training import epochs, seeds, virtual
+from benchmarks.transport import transport
 
 
 def measure(where: Setting, say: Callable[[str], None] = lambda name: None) -> list[Line]:
@@ -30,6 +31,7 @@ def measure(where: Setting, say: Callable[[str], None] = lambda name: None) -> l
         "backbones": lambda: backbones(where),
         "virtual triplets": lambda: virtual(where),
         "seeds together": lambda: seeds(where),
+        "transport": lambda: transport(where),
     }
     lines = []
     for name, part in parts.items():

@@ -27,7 +27,7 @@ LAYERS = (
     ("runs",),
     ("api",),
     ("jmmrec",),  # the package itself, jmmrec/__init__.py
-    ("doctor", "demo", "interop"),
+    ("doctor", "demo", "interop", "knockout"),
     ("cli",),
     ("__main__",),
 )

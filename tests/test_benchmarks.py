@@ -14,6 +14,7 @@ from benchmarks.report import cells, markdown, placed
 from benchmarks.search import mine_whole, product, rank_whole, tables
 from benchmarks.setting import ROOT, Setting, baby_folder, power_law, setting, widened
 from benchmarks.training import MODELS, epochs, floor, loop, must, ready, scan, seeds, virtual
+from benchmarks.transport import clouds, compiled, transport
 from jmmrec.losses import mine
 from jmmrec.models import MODELS as REGISTERED
 from jmmrec.models import Freedom
@@ -117,6 +118,17 @@ def test_every_backbone_is_measured(small) -> None:
     assert [line.what for line in lines] == ["bpr", "freedom"]
     assert all("s an epoch (toolbox" in line.note and line.bytes for line in lines)
     assert set(TOOLBOX) <= set(REGISTERED)
+
+
+def test_transport_variants_agree(small, monkeypatch) -> None:
+    found, fault = compiled(96)
+    (f, _), *others = (program(*clouds(96)) for program in found.values())
+    assert others and (len(others) == 2) == (not fault)
+    for other, _ in others:
+        np.testing.assert_allclose(f, other, atol=1e-5)
+    monkeypatch.setattr("benchmarks.transport.SMALL", (96,))
+    lines = transport(small)
+    assert lines[0].what == "ours" and lines[0].bytes and lines[1].note == fault
 
 
 def test_variants_take_turns() -> None:

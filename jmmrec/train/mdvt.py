@@ -150,6 +150,10 @@ class Mdvt(Backbone):
             state = state | {"mined": mined}
         return state
 
+    def remarks(self, parts: Mapping[str, float]) -> tuple[str, ...]:
+        """The backbone's."""
+        return self.backbone.remarks(parts)
+
     def _mine(self, encoded: Encoded, pairs) -> tuple[jax.Array, jax.Array]:
         top = pairs if self.exclude_train == "both" else None
         return mine(

@@ -5,6 +5,7 @@ import csv
 import pytest
 
 from experiments import baselines
+from experiments.ci2mg import fig3, study, table3
 from jmmrec.data import SyntheticConfig, save, synthesize
 
 
@@ -40,3 +41,24 @@ def test_baselines(folder, monkeypatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
     baselines.main([*command, "--models", "lightgcn", "--seeds", "0:2"])  # what is finished is not trained again
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
+
+
+def test_ci2mg(folder, monkeypatch) -> None:
+    monkeypatch.setattr(study, "RESULTS", folder / "results")
+    monkeypatch.setitem(study.DATA, "amazon_sports", ("image", "text"))
+    (folder / "data" / "amazon_scientific").rename(folder / "data" / "amazon_sports")
+    command = ["--data", str(folder / "data"), "--runs", str(folder / "runs"), "--only", "amazon_sports"]
+    command += ["--jobs", "0", "--seeds", "0:1", "--epochs", "2"]
+    table3.run([*command, "--models", "LightGCN-M", "+ Intra", "--rates", "0.5", "0.9"])
+    with open(folder / "results" / "ci2mg_table3.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["rate"], row["model"]) for row in rows[:: len(study.METRICS)]] == [
+        (rate, model) for rate in ("0.5", "0.9") for model in ("LightGCN-M", "+ Intra")
+    ]
+    assert {row["protocol"] for row in rows} == {"item_subset"}
+    found = study.collect(table3.LADDER, "amazon_sports", 0.9, study.Masks(), range(1), str(folder / "runs"))
+    assert list(found) == ["LightGCN-M", "+ Intra"]
+    fig3.plot([row | {"rate": float(row["rate"])} for row in rows], folder / "fig3.png")
+    assert (folder / "fig3.png").stat().st_size > 1000
+    with pytest.raises(SystemExit, match="nothing is finished"):
+        table3.run([*command, "--report", "--rates", "0.6"])

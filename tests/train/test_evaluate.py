@@ -1,14 +1,16 @@
 """Evaluation of a hand-made model whose ranking is known: item 5 first, then 4, 3, 2, 1, 0, for everybody."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jmmrec.data import Dataset
+from jmmrec.data import Dataset, Modality
 from jmmrec.errors import ConfigError, DataError
 from jmmrec.models import BprMf
 from jmmrec.train import evaluate_split
-from jmmrec.train.evaluate import catalogue
+from jmmrec.train.evaluate import catalogue, merge_seeds
 
 MODEL, MEMORY = BprMf(embed_dim=1), 1 << 16
 # User 3 has no training row; item 0 is known to nobody but user 2.
@@ -95,6 +97,26 @@ def test_sparsity_groups() -> None:
     assert list(found.by_sparsity("recall@2")) == ["1-5", "6-10", "11-15", "16-20", ">20"]
     with pytest.raises(ConfigError, match=r"recall@20 was not computed; there are recall@1"):
         found.by_sparsity("recall@20")
+
+
+def test_item_groups() -> None:
+    """User 0 looks for 2, user 1 for 3 and 0. Items 2 and 3 lack one modality, 0 lacks both."""
+    here = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [1, 1], [1, 1]], bool)
+    modalities = {name: Modality(np.eye(6), column) for name, column in zip("ab", here.T, strict=True)}
+    masked = dataclasses.replace(DATA, modalities=modalities)
+    found = evaluate_split(MODEL, {0: RUN, 1: TURNED}, {}, masked, memory=MEMORY, ks=(1, 2))
+    assert found.per_user["recall@2"].tolist() == [[1.0, 0.5], [0.0, 0.5]]
+    groups = found.by_missing("recall@2")
+    assert list(groups) == ["complete", "partly missing", "all missing"]
+    assert groups["complete"][0] == 0 and np.isnan(groups["complete"][1])
+    assert groups["partly missing"] == (2, 0.5) and groups["all missing"] == (1, 0.5)
+    np.testing.assert_array_equal(found.per_group["all missing"]["mrr@1"], [[np.nan, 0], [np.nan, 1]])
+    merged = merge_seeds([found, dataclasses.replace(found, seeds=(2, 3))])
+    assert merged.by_missing("recall@2")["partly missing"] == groups["partly missing"]
+    with pytest.raises(ConfigError, match="recall@20 was not computed"):
+        found.by_missing("recall@20")
+    with pytest.raises(ConfigError, match="no item lacks a modality"):
+        evaluated().by_missing("recall@2")
 
 
 @pytest.mark.parametrize(

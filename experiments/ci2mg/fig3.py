@@ -1,0 +1,51 @@
+"""Recall@20 as modalities of 50 to 90 % of the items go missing.
+
+Reproduces: Figure 3 of CI²MG (MM'23): CI²MG, MMSSL, SLMRec, MMGCL and LightGCN-M at 50, 60, 70, 80 and 90 %; the figure
+carries no numbers, so there are none of the paper's to compare with. LightGCN, which reads no features, is a flat line.
+Masks are nested: what is hidden at 50 % is hidden at 90 %. Settings as in table2.py, with which it shares run folders.
+
+    python experiments/ci2mg/fig3.py --data DATA --jobs 2
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.ci2mg.study import main
+from experiments.ci2mg.table2 import CELLS
+
+SHOWN = ("LightGCN", "LightGCN-M", "MMGCL", "SLMRec", "MMSSL", "CI2MG")
+RATES = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    """A panel for each data set: Recall@20 with its interval against the rate."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [row for row in rows if row["metric"] == "recall@20"]
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    figure, panels = plt.subplots(1, len(names), figsize=(4.5 * len(names), 3.5), squeeze=False)
+    for panel, name in zip(panels[0], names, strict=True):
+        for model in SHOWN:
+            mine = [row for row in rows if (row["data"], row["model"]) == (name, model)]
+            mean, std = ([float(row[key]) for row in mine] for key in ("mean", "std"))
+            panel.errorbar([100 * row["rate"] for row in mine], mean, std, marker="o", capsize=3, label=model)
+        panel.set(title=name, xlabel="items missing modalities, %", ylabel="test Recall@20")
+    panels[0][0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """The curves."""
+    cells = [cell for cell in CELLS if cell.label in SHOWN]
+    main("fig3", "Recall@20 by missing rate", __doc__ or "", cells, rates=RATES, arguments=arguments, plot=plot)
+
+
+if __name__ == "__main__":
+    run()

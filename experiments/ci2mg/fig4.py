@@ -1,0 +1,37 @@
+"""CI²MG's four hyper-parameters, one at a time: prototypes K, hypergraph layers L, and the weights λ1 and λ2.
+
+Reproduces: Figure 4 of CI²MG (MM'23), which carries no numbers; its text finds K 64 or 256, L about 2, λ1 1 or 0.01,
+and λ2 0.01, 0.1 or 1 best. All on test here, to show the sensitivity; a value is to be chosen on valid. 90 % of the
+items miss modalities; settings as in table2.py.
+
+    python experiments/ci2mg/fig4.py --data DATA --jobs 2
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.ci2mg.study import Cell, main
+
+VALUES = {
+    "K": ("hyper", "n_prototypes", (16, 64, 256)),
+    "L": ("hyper", "n_layers", (1, 2, 3, 4)),
+    "λ1": ("terms", "contrast", (0.001, 0.01, 0.1, 1.0)),
+    "λ2": ("terms", "reconstruct", (0.001, 0.01, 0.1, 1.0)),
+}
+CELLS = tuple(
+    Cell(f"{name} = {value:g}", "ci2mg", ((group, ((option, value),)),))
+    for name, (group, option, values) in VALUES.items()
+    for value in values
+)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """All values."""
+    main("fig4", "CI²MG's hyper-parameters", __doc__ or "", CELLS, base="K = 64", arguments=arguments)
+
+
+if __name__ == "__main__":
+    run()

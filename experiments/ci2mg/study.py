@@ -1,0 +1,235 @@
+"""What CI²MG's experiments share: cells of a grid, each trained on masked data and evaluated under the same masks."""
+
+import argparse
+import csv
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+
+DATA = {
+    "lfm2k": ("audio", "text", "whisper"),
+    "tiktok": ("image", "audio"),
+    "amazon_baby": ("image", "text"),
+    "amazon_sports": ("image", "text"),
+}
+METRICS = ("recall@20", "precision@20", "ndcg@20")
+OPTIONS = {"ks": (20,), "metrics": ("recall", "precision", "ndcg")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One row of a table on one data set at one rate.
+
+    Attributes:
+      label: of the row. model: registered name. options: of the model, as (name, value); groups as dictionaries are
+        given as tuples of pairs. features: whether the model reads any; one that does not is trained once for all
+        rates.
+    """
+
+    label: str
+    model: str
+    options: tuple[tuple[str, Any], ...] = ()
+    features: bool = True
+
+    def made(self) -> Any:
+        """The model."""
+        import jmmrec.models
+
+        return jmmrec.models.make(self.model, **{k: dict(v) if isinstance(v, tuple) else v for k, v in self.options})
+
+
+@dataclasses.dataclass(frozen=True)
+class Masks:
+    """How modalities are hidden: the protocol and seed of the mask, the fill for models that need values."""
+
+    protocol: str = "item_subset"
+    seed: int = 0
+    impute: str = "mean"
+
+
+def load(folder: str, data: str, rate: float | None, masks: Masks, fill: bool) -> Any:
+    """The data set with this rate hidden; missing rows filled where `fill` is asked for."""
+    import jmmrec
+    from jmmrec.data import impute, with_missing
+
+    inter = "baby" if folder == "amazon_baby" else None  # its folder holds a second, random split
+    dataset = jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
+    if rate is None:
+        return dataset
+    hidden = with_missing(dataset, rate, masks.protocol, masks.seed)
+    return impute(hidden, masks.impute) if fill else hidden
+
+
+def run_folder(folder: str, cell: Cell, rate: float | None, masks: Masks, seed: int, runs: str) -> Path:
+    """Where a cell's seed is trained."""
+    where = f"{masks.protocol}{masks.seed}-{rate:g}" if cell.features and rate is not None else "any"
+    label = "".join(c if c.isalnum() else "_" for c in cell.label.lower())
+    return Path(runs) / f"{folder}-{where}-{cell.model}-{label}-seed{seed}"
+
+
+def train(
+    folder: str, cell: Cell, rate: float, masks: Masks, seed: int, data: str, runs: str, epochs: int = 1000
+) -> str:
+    """Runs one seed of one cell to its end, in its own process; returns the run folder."""
+    import jmmrec
+    from jmmrec.train.record import RunFolder
+
+    out = RunFolder(run_folder(folder, cell, rate, masks, seed, runs))
+    if not (out.exists and out.read()["status"] == "finished"):
+        dataset = load(folder, data, rate if cell.features else None, masks, fill=cell.model != "ci2mg")
+        settings = {"seeds": (seed,), "seeds_per_program": 1, "checkpoint_seconds": 60, "epochs": epochs}
+        jmmrec.fit(cell.made(), dataset, **settings, out=out.path, resume=out.exists)
+    return str(out.path)
+
+
+def collect(
+    cells: Sequence[Cell], folder: str, rate: float, masks: Masks, seeds: Sequence[int], runs: str
+) -> dict[str, Any]:
+    """label -> merged test evaluation of the finished seeds."""
+    import jmmrec
+    from jmmrec.train import merge_seeds
+    from jmmrec.train.record import RunFolder
+
+    found = {}
+    for cell in cells:
+        paths = [run_folder(folder, cell, rate, masks, seed, runs) for seed in seeds]
+        folders = [RunFolder(path) for path in paths]
+        parts = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
+        if parts:
+            merged = [dataclasses.replace(part.evaluate(**OPTIONS), per_group={}) for part in parts]
+            found[cell.label] = (merge_seeds(merged), [said for part in parts for said in remarks(part)])
+    return found
+
+
+def remarks(result: Any) -> list[str]:
+    """What the model says of its last epoch (CI²MG: whether the transport converged)."""
+    return [said for lane in result.lanes.values() for said in result.model.remarks(lane.history[-1]["parts"])]
+
+
+def paper(table: str) -> dict[tuple[str, str, str], float]:
+    """(data, model, metric) -> the paper's value, as a fraction."""
+    with open(Path(__file__).with_name("paper.csv"), encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["table"] == table]
+    return {(row["data"], row["model"], row["metric"]): float(row["percent"]) / 100 for row in rows}
+
+
+def rows(folder: str, rate: float, masks: Masks, found: Mapping[str, Any], published: Mapping, base: str) -> list[dict]:
+    """One CSV row for each model and metric, with the difference to the row named `base` and its p."""
+    from jmmrec.report.stats import interval, paired_test
+
+    made = []
+    for label, (one, said) in found.items():
+        for metric in METRICS:
+            ours, other = interval(one.per_seed[metric]), found.get(base, (None,))[0]
+            values = one.per_user[metric].mean(axis=0)
+            test = paired_test(values, other.per_user[metric].mean(axis=0)) if other and label != base else None
+            target = published.get((folder, label, metric))
+            made.append(
+                {
+                    "data": folder, "protocol": masks.protocol, "mask_seed": masks.seed, "rate": rate, "model": label,
+                    "metric": metric, "split": one.split, "mask": one.mask, "seeds": len(one.seeds),
+                    "users": len(one.users), "mean": f"{ours.mean:.5f}", "std": f"{ours.std:.5f}",
+                    "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
+                    "minus_base": f"{test.difference:+.5f}" if test else "", "p_users": f"{test.p:.2g}" if test else "",
+                    "paper": target or "", "remark": " ".join(dict.fromkeys(said)) if metric == METRICS[0] else "",
+                }
+            )  # fmt: skip
+    return made
+
+
+def section(made: Sequence[dict]) -> list[str]:
+    """One Markdown table of the rows of one data set and rate."""
+    first = made[0]
+    masked = f"{first['protocol']}, mask {first['mask_seed']}"
+    title = f"## {first['data']}, {100 * float(first['rate']):.0f} % missing ({masked})"
+    head = f"{first['users']:,} users, {', '.join(DATA[first['data']])}; hidden in ranking: {first['mask']} items."
+    lines = [title, "", head, "", "| | seeds | " + " | ".join(METRICS) + " | paper's recall@20 |"]
+    lines += ["| --- | ---: |" + " ---: |" * len(METRICS) + " ---: |"]
+    for label in dict.fromkeys(row["model"] for row in made):
+        cells = {row["metric"]: row for row in made if row["model"] == label}
+        told = {metric: mark(cell) for metric, cell in cells.items()}
+        shown = " | ".join(f"{float(c['mean']):.4f} ± {float(c['std']):.4f}{told[m]}" for m, c in cells.items())
+        published = cells[METRICS[0]]["paper"]
+        lines.append(
+            f"| {label} | {cells[METRICS[0]]['seeds']} | {shown} | {f'{published:.4f}' if published else ''} |"
+        )
+    said = dict.fromkeys(row["remark"] for row in made if row["remark"])
+    return [*lines, "", *[f"{text}" for text in said], ""]
+
+
+def mark(cell: dict) -> str:
+    """▲ or ▼ where a value differs from the base row's at p < 0.01 over users."""
+    if not cell["p_users"] or float(cell["p_users"]) >= 0.01:
+        return ""
+    return " ▲" if cell["minus_base"].startswith("+") else " ▼"
+
+
+def main(
+    name: str,
+    title: str,
+    about: str,
+    cells: Sequence[Cell],
+    *,
+    table: str = "",
+    base: str = "LightGCN",
+    rates: Sequence[float] = (0.9,),
+    folders: Sequence[str] = ("lfm2k", "tiktok"),
+    arguments: Sequence[str] | None = None,
+    plot: Callable[[list[dict], Path], None] | None = None,
+) -> None:
+    """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
+    parser.add_argument("--runs", default="runs/ci2mg")
+    parser.add_argument("--only", nargs="*", default=list(folders), choices=list(DATA))
+    parser.add_argument("--models", nargs="*", help="labels of rows; default: all")
+    parser.add_argument("--rates", nargs="*", type=float, default=list(rates))
+    parser.add_argument("--protocol", default="item_subset")
+    parser.add_argument("--mask-seed", type=int, default=0)
+    parser.add_argument("--seeds", default="0:5", help="first:last+1")
+    parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
+    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
+    given = parser.parse_args(arguments)
+    masks, seeds = Masks(given.protocol, given.mask_seed), range(*map(int, given.seeds.split(":")))
+    chosen = [cell for cell in cells if given.models is None or cell.label in given.models]
+    jobs = [
+        (folder, cell, rate, masks, seed, given.data, given.runs, given.epochs)
+        for seed in seeds
+        for folder in given.only
+        for cell in chosen
+        for rate in (given.rates if cell.features else given.rates[:1])
+    ]
+    carry_out(train, [] if given.report else jobs, given.jobs)
+    every, lines = (
+        [],
+        [
+            f"# {title}",
+            "",
+            about.strip(),
+            "",
+            provenance(f"python experiments/ci2mg/{name}.py --data DATA --jobs 2", given.note),
+            "",
+        ],
+    )
+    for folder in given.only:
+        for rate in given.rates:
+            found = collect(cells, folder, rate, masks, seeds, given.runs)
+            if found:
+                made = rows(folder, rate, masks, found, paper(table) if table else {}, base)
+                every, lines = every + made, lines + section(made)
+    if not every:
+        raise SystemExit("nothing is finished yet; run it without --report first.")
+    write_rows(RESULTS / f"ci2mg_{name}.csv", every)
+    (RESULTS / f"ci2mg_{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    if plot:
+        plot(every, RESULTS / f"ci2mg_{name}.png")
+    print(f"wrote {RESULTS / f'ci2mg_{name}.md'}")

@@ -1,0 +1,89 @@
+"""What CI²MG reads of features: the rows that are known, and one vector that stands for all others."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jmmrec.data.dataset import TrainingData
+from jmmrec.data.impute import FILLS
+from jmmrec.models.common import raw_features
+from jmmrec.retrieval import normalise_rows
+
+if TYPE_CHECKING:
+    from jmmrec.models.ci2mg.inputs import Inputs
+
+Tables = dict[str, jax.Array]
+NEIGHBOURS = 10  # whose features a missing row takes the mean of, with impute neigh_mean
+
+
+def known_rows(data: TrainingData, options: "Inputs") -> tuple[dict[str, Tables], Tables]:
+    """Of each modality, in the order of names, what `projected` reads; and bool (n_items,) where rows are missing.
+
+    Raises:
+      DataError: the data set has no modality.
+    """
+    known, observed = {}, {}
+    for name, x in sorted(raw_features(data).items()):
+        here = data.modalities[name].observed
+        rows = np.flatnonzero(here)
+        if not here.all():
+            observed[name] = jnp.asarray(here)
+        if options.impute == "neigh_mean" and 0 < len(rows) < len(here):
+            missing, rows = np.flatnonzero(~here), np.arange(len(here))
+            x = x.at[missing].set(FILLS["neigh_mean"](data, name, missing, 0, NEIGHBOURS))
+        known[name] = standing(jnp.asarray(rows, jnp.int32), x, options)
+    return known, observed
+
+
+def standing(rows: jax.Array, features: jax.Array, options: "Inputs") -> Tables:
+    """The known rows of (n_items, D) features, normalised, and what fills the others.
+
+    >>> from jmmrec.models.ci2mg import Inputs
+    >>> found = standing(jnp.array([0, 2]), jnp.array([[1.0], [9.0], [3.0]]), Inputs())
+    >>> found["x"].tolist(), found["fill"].tolist()
+    ([[1.0], [3.0]], [2.0])
+    """
+    x = features[rows]
+    if options.norm == "l2":
+        x = normalise_rows(x)
+    elif options.norm == "zscore":
+        x = (x - x.mean(axis=0)) / jnp.maximum(x.std(axis=0), 1e-6)
+    mean = x.sum(axis=0) / max(1, len(rows))
+    return {"rows": rows, "x": x, "fill": jnp.zeros_like(mean) if options.impute == "zero" else mean}
+
+
+def projected(layer: Mapping, known: Mapping, n_items: int) -> jax.Array:
+    """Known rows times Wᵀ, and the fill's product everywhere else; no bias.
+
+    Args:
+      layer: `weight` (d, D). known: `rows` int32 (n,), their features `x` (n, D), and `fill` (D,).
+
+    Returns:
+      (n_items, d).
+
+    >>> known = {"rows": jnp.array([1]), "x": jnp.ones((1, 2)), "fill": jnp.zeros(2)}
+    >>> projected({"weight": jnp.ones((1, 2))}, known, 3).tolist()
+    [[0.0], [2.0], [0.0]]
+    """
+    made = known["x"] @ layer["weight"].T
+    if len(known["rows"]) == n_items:
+        return made
+    everywhere = jnp.broadcast_to(known["fill"] @ layer["weight"].T, (n_items, made.shape[1]))
+    return everywhere.at[known["rows"]].set(made, unique_indices=True, indices_are_sorted=True)
+
+
+def from_others(tables: Tables, present: Tables) -> Tables:
+    """Missing rows hold the mean of the item's other modalities, where it has any.
+
+    >>> both = {"a": jnp.ones((1, 1)), "b": jnp.zeros((1, 1))}
+    >>> from_others(both, {"b": jnp.array([False])})["b"].tolist()
+    [[1.0]]
+    """
+    everyone = jnp.ones(len(next(iter(tables.values()))), bool)
+    here = {name: present.get(name, everyone)[:, None] for name in tables}
+    count = sum(here.values(), jnp.zeros((), jnp.int32))
+    mean = sum(jnp.where(here[name], table, 0.0) for name, table in tables.items()) / jnp.maximum(count, 1)
+    return {name: jnp.where(here[name] | (count == 0), table, mean) for name, table in tables.items()}
