@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from jmmrec.ot.geometry import BlockedPointCloud
 
 from jmmrec.ot.diagnosis import diagnose, marginal_error
-from jmmrec.ot.plan import adjust, barycentre, both_directions, init_adjustment
+from jmmrec.ot.plan import adjust, barycentre, both_directions, init_adjustment, whole_plan
 from jmmrec.ot.sinkhorn import Potentials, SinkhornConfig, Solution, solve, zero_potentials
 
 __all__ = [
     "BlockedPointCloud", "Potentials", "SinkhornConfig", "Solution", "adjust", "barycentre", "both_directions",
-    "diagnose", "init_adjustment", "marginal_error", "solve", "zero_potentials",
+    "diagnose", "init_adjustment", "marginal_error", "solve", "whole_plan", "zero_potentials",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.errors import ConfigError
-from jmmrec.ot.blocks import BLOCK, averages
+from jmmrec.ot.blocks import BLOCK, averages, logits
 from jmmrec.ot.config import split
 from jmmrec.ot.modes import images
 from jmmrec.ot.sinkhorn import Solution
@@ -67,6 +67,20 @@ def both_directions(solution: Solution, values_x: jax.Array, values_y: jax.Array
         return images(x, y, solution.potentials, config, solution.parts, (values_x, values_y))
     to_x = barycentre(x, y, Potentials(f, g), config.epsilon, values_y, config.rows)
     return to_x, barycentre(y, x, Potentials(g, f), config.epsilon, values_x, config.rows)
+
+
+def whole_plan(solution: Solution) -> jax.Array:
+    """The plan P_ij = exp((f_i + g_j - ‖x_i - y_j‖²)/ε) as one matrix, (n, m): for sizes that fit.
+
+    Its rows and columns sum to the masses as far as Sinkhorn converged. Not for the approximate modes.
+
+    >>> from jmmrec.ot import solve
+    >>> plan = whole_plan(solve(3.0 * jnp.eye(4), 3.0 * jnp.eye(4)))
+    >>> plan.sum(axis=0).round(3).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    x, (f, g), epsilon = solution.x, solution.potentials, solution.config.epsilon
+    return jnp.exp(logits(x, solution.y, g, epsilon) + ((f - jnp.sum(x * x, axis=1)) / epsilon)[:, None])
 
 
 def init_adjustment(

@@ -14,8 +14,9 @@ from jmmrec.models.base import Batch
 from jmmrec.models.ci2mg import Fuse, Hyper, Ids, Inputs, Objective, Transport
 from jmmrec.models.ci2mg.ids import id_layers
 from jmmrec.models.ci2mg.inputs import prepare, tables
-from jmmrec.models.ci2mg.inter import inter, pairs_of, solve_pairs
+from jmmrec.models.ci2mg.inter import inter
 from jmmrec.models.ci2mg.intra import intra
+from jmmrec.models.ci2mg.plans import kept, pairs_of, solve_pairs
 from jmmrec.models.ci2mg.task import fused
 from jmmrec.models.ci2mg.terms import contrast, reconstruction
 
@@ -38,7 +39,11 @@ def data(n_modalities: int = 2) -> Dataset:
 
 
 DATA = data()
-BATCH = Batch(*(jnp.asarray(x) for x in (*TRAIN[::5].T, (TRAIN[::5, 1] + 1) % ITEMS)), jnp.ones(5, bool), jnp.int32(0))
+BATCH = Batch(
+    *(jnp.asarray(x) for x in (*TRAIN[::5].T, (TRAIN[::5, 1] + 1) % ITEMS)),
+    jnp.ones(len(TRAIN[::5]), bool),
+    jnp.int32(0),
+)
 
 
 def started(model: Ci2mg, dataset: Dataset = DATA):
@@ -173,6 +178,9 @@ def test_equations_6_to_9() -> None:
 
     expected = 0.5 * (plan(0, True) @ made["a"] + plan(2, False) @ made["c"])
     np.testing.assert_allclose(found["b"], expected, atol=2e-4)
+    whole = inter({}, made, kept(solution, options), options)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole, found)
+    assert kept(solution, dataclasses.replace(options, plan_memory=0)) is solution
     own = inter({}, made, solution, dataclasses.replace(options, values="own"))
     np.testing.assert_allclose(own["b"], 0.5 * (plan(0, False) + plan(2, True)) @ made["b"], atol=2e-4)
     adjusted = {

@@ -83,7 +83,7 @@ def test_dense_and_blocked_agree(clouds, values, gradient) -> None:
     dense, blocked = (jax.value_and_grad(value)(tables, mode) for mode in ("dense", "blocked"))
     np.testing.assert_allclose(dense[0], blocked[0], rtol=1e-5)
     for a, b in zip(dense[1], blocked[1], strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+        np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(a).max())
 
 
 def test_pairs_together_are_the_pairs_alone(clouds, values) -> None:
@@ -98,7 +98,7 @@ def test_pairs_together_are_the_pairs_alone(clouds, values) -> None:
     together, alone = jax.vmap(one)(x, y), [one(*p) for p in pairs]
     for number, single in enumerate(alone):
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(single), strict=True):
-            np.testing.assert_allclose(a[number], b, atol=5e-5)
+            np.testing.assert_allclose(a[number], b, rtol=1e-4, atol=5e-5)
 
 
 def test_padding_is_exact_and_unread(clouds, values) -> None:
@@ -121,10 +121,10 @@ def test_a_warm_start_needs_few_iterations(clouds) -> None:
     x, y = clouds(N, "smooth")
     config = CONFIG
     cold = solve(x, y, None, config)
-    moved = x + 1e-2 * x.std() * jax.random.normal(KEY, x.shape)
+    moved = x + 1e-2 * x.std(axis=0) * jax.random.normal(KEY, x.shape)
     warm = solve(moved, y, cold.potentials, config)
     few = solve(moved, y, zero_potentials(N, N), config)
-    assert warm.error < 0.02 < 0.04 < few.error
+    assert warm.error < 5e-3 and warm.error < 0.2 * few.error
     same = solve(x, y, cold.potentials, config)
     np.testing.assert_allclose(same.potentials.f, cold.potentials.f, atol=1e-3)
 

@@ -2,9 +2,9 @@
 
 from jmmrec.models.ci2mg.ids import Ids
 from jmmrec.models.ci2mg.inputs import Inputs
-from jmmrec.models.ci2mg.inter import Transport
 from jmmrec.models.ci2mg.intra import Hyper
 from jmmrec.models.ci2mg.model import Ci2mg
+from jmmrec.models.ci2mg.plans import Transport
 from jmmrec.models.ci2mg.task import Fuse
 from jmmrec.models.ci2mg.terms import Objective
 

@@ -19,15 +19,18 @@ Tables = dict[str, jax.Array]
 NEIGHBOURS = 10  # whose features a missing row takes the mean of, with impute neigh_mean
 
 
-def known_rows(data: TrainingData, options: "Inputs") -> tuple[dict[str, Tables], Tables]:
+def known_rows(data: TrainingData, options: "Inputs", filled: bool = False) -> tuple[dict[str, Tables], Tables]:
     """Of each modality, in the order of names, what `projected` reads; and bool (n_items,) where rows are missing.
+
+    Args:
+      filled: rows that `jmmrec.data.impute` filled are known, too.
 
     Raises:
       DataError: the data set has no modality.
     """
     known, observed = {}, {}
     for name, x in sorted(raw_features(data).items()):
-        here = data.modalities[name].observed
+        here = data.modalities[name].present if filled else data.modalities[name].observed
         rows = np.flatnonzero(here)
         if not here.all():
             observed[name] = jnp.asarray(here)

@@ -19,12 +19,12 @@ from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import ConfigError, check_range
 from jmmrec.losses import l2_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
-from jmmrec.models.ci2mg import inputs, inter, setup, task, terms
+from jmmrec.models.ci2mg import inputs, inter, plans, setup, task, terms
 from jmmrec.models.ci2mg.ids import Ids, id_layers
 from jmmrec.models.ci2mg.inputs import Inputs, Tables, Views
-from jmmrec.models.ci2mg.inter import Transport
 from jmmrec.models.ci2mg.intra import Hyper, intra_tables
 from jmmrec.models.ci2mg.options import group
+from jmmrec.models.ci2mg.plans import Transport
 from jmmrec.models.ci2mg.task import Fuse
 from jmmrec.models.ci2mg.terms import Objective
 from jmmrec.models.common import batch_bpr, batch_rows
@@ -93,14 +93,14 @@ class Ci2mg(Backbone):
     def _solved(self, params: dict, static: dict, start: Any, iterations: int) -> Any:
         """All pairs' transport as the parameters stand."""
         views = inputs.tables(params, static, self.inputs, {}, {})[1]
-        return inter.solve_pairs(self._intra(params, static, views), static["present"], start, iterations, self.ot)
+        return plans.solve_pairs(self._intra(params, static, views), static["present"], start, iterations, self.ot)
 
     def epoch(self, params, state: dict, static: dict, key: jax.Array) -> tuple[dict, Any]:
         """With `ot.refresh` epoch: solves all pairs for the epoch, warm from the last potentials."""
         if self.ot.refresh != "epoch" or not self._transports(static):
             return state, ()
         solution = self._solved(params, static, state["potentials"], self.ot.epoch_iterations)
-        return state | {"potentials": solution.potentials}, solution
+        return state | {"potentials": solution.potentials}, plans.kept(solution, self.ot)
 
     def draws(self, key: jax.Array, names: list[str], n_items: int) -> Tables:
         """Dropout masks of projected features, by name; none without dropout."""

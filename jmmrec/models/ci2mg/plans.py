@@ -1,0 +1,118 @@
+"""CI²MG's transport problems: one for each pair of modalities, solved together, and what carries values by them."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jmmrec.errors import check_choice, check_range
+from jmmrec.models.ci2mg.options import group
+from jmmrec.ot import Potentials, SinkhornConfig, Solution, both_directions, solve, whole_plan
+from jmmrec.ot.config import split
+from jmmrec.ot.plan import FORMS
+
+Tables = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Transport:
+    """Eqs. 6-9, generation between modalities.
+
+    Attributes:
+      sinkhorn: how each pair's problem is solved, see `jmmrec.ot.SinkhornConfig`; `iterations` is for each step.
+      refresh: when, once an `epoch` (the plan stays for the epoch) or at every `step`.
+      epoch_iterations: iterations of a solve once an epoch, warm from the last one. eval_iterations: of one for an
+        evaluation.
+      delta: ΔT, the plan's trained adjustment: `lowrank:r`, `feature`, `vector`, `dense` or `none`.
+      delta_scaled: ΔT is divided by the marginal as well.
+      plan_memory: bytes for an epoch's plans; where they fit, they are kept whole and carry values four times as fast.
+      values: what is transported, vectors of the `other` modality, or the item's `own` modality matched by the other.
+
+    >>> Transport().refresh
+    'epoch'
+    """
+
+    sinkhorn: SinkhornConfig = SinkhornConfig()
+    refresh: str = "epoch"
+    epoch_iterations: int = 50
+    eval_iterations: int = 20
+    delta: str = "lowrank:8"
+    delta_scaled: bool = False
+    plan_memory: int = 1 << 29
+    values: str = "other"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sinkhorn", group(SinkhornConfig, "ot.sinkhorn", self.sinkhorn))
+        check_choice("refresh", self.refresh, ("epoch", "step"))
+        check_range("epoch_iterations", self.epoch_iterations, 1, 1 << 16)
+        check_range("eval_iterations", self.eval_iterations, 1, 1 << 16)
+        split("delta", self.delta, *FORMS)
+        check_range("plan_memory", self.plan_memory, 0, 1 << 50)
+        check_choice("values", self.values, ("other", "own"))
+
+
+def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Unordered pairs of modalities, by name.
+
+    >>> pairs_of(["text", "image"])
+    [('image', 'text')]
+    """
+    return list(itertools.combinations(sorted(names), 2))
+
+
+def solve_pairs(
+    made: Tables, present: Mapping[str, jax.Array], start: Potentials | None, iterations: int, options: Transport
+) -> Solution:
+    """All pairs' problems at once, warm from `start` or cold; every leaf with a leading axis of pairs.
+
+    Args:
+      made: Q, name -> (n_items, d). present: name -> bool (n_items,) where rows are missing, for marginals `observed`.
+    """
+    pairs, config = pairs_of(list(made)), dataclasses.replace(options.sinkhorn, iterations=iterations)
+    everyone = jnp.ones(len(next(iter(made.values()))), bool)
+    first, second = (jnp.stack([made[pair[side]] for pair in pairs]) for side in (0, 1))
+    here_x, here_y = (jnp.stack([present.get(pair[side], everyone) for pair in pairs]) for side in (0, 1))
+    # The approximate modes draw at random; one draw for good keeps epochs comparable.
+    key = jax.random.key(0)
+
+    def _one(x: jax.Array, y: jax.Array, here_x: jax.Array, here_y: jax.Array, init: Potentials | None) -> Solution:
+        return solve(x, y, init, config, observed_x=here_x, observed_y=here_y, key=key)
+
+    return jax.vmap(_one)(first, second, here_x, here_y, start)
+
+
+class Kept(NamedTuple):
+    """An epoch's solution whose plans fit into memory.
+
+    Attributes:
+      plans: (pairs, n, n). potentials, error: as `Solution`.
+    """
+
+    plans: jax.Array
+    potentials: Potentials
+    error: jax.Array
+
+
+def kept(solution: Solution, options: Transport) -> Solution | Kept:
+    """The solution of an epoch, with its plans if they fit into `plan_memory`."""
+    pairs, n = solution.potentials.f.shape
+    if solution.parts is not None or 4 * pairs * n * n > options.plan_memory:
+        return solution
+    plans = jax.vmap(whole_plan)(solution)
+    return Kept(plans, solution.potentials, solution.error)
+
+
+def carried(solution: Solution | Kept, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Of one pair, values of the second modality brought to items of the first, and the other way round.
+
+    >>> both = Kept(jnp.array([[0.5, 0.0], [0.25, 0.25]]), Potentials(jnp.zeros(2), jnp.zeros(2)), jnp.zeros(()))
+    >>> [x.tolist() for x in carried(both, jnp.array([[3.0], [6.0]]), jnp.array([[2.0], [4.0]]))]
+    [[[2.0], [3.0]], [[4.0], [6.0]]]
+    """
+    if isinstance(solution, Solution):
+        return both_directions(solution, first, second)
+    plan = solution.plans
+    return plan @ second / plan.sum(axis=1)[:, None], plan.T @ first / plan.sum(axis=0)[:, None]
