@@ -1,4 +1,4 @@
-"""`jmmrec data describe|convert|split|missing|synthetic`; none of them needs jax."""
+"""`jmmrec data describe|convert|split|missing|audit-modalities|synthetic`; only the audit trains and needs jax."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jmmrec.cli import missing, options
+from jmmrec.cli import audit, missing, options
 from jmmrec.errors import ConfigError
 
 ABOUT = {
@@ -14,6 +14,7 @@ ABOUT = {
     "convert": "any supported layout to MMRec's folder layout",
     "split": "the same with a new split",
     "missing": "what is missing, or would be with a drawn mask, which --out writes to a file",
+    "audit-modalities": "whether a model uses each modality: trained with real, permuted, noise, constant, absent rows",
     "synthetic": "a generated data set with known truth",
 }
 
@@ -25,9 +26,9 @@ def run(argv: list[str]) -> int:
       JmmrecError: no such command, or what it says itself.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        print("\n".join(["usage: jmmrec data COMMAND ...", "", *(f"  {k:<10} {v}" for k, v in ABOUT.items())]))
+        print("\n".join(["usage: jmmrec data COMMAND ...", "", *(f"  {k:<16} {v}" for k, v in ABOUT.items())]))
         return 0
-    runs = (_describe, _convert, _split, missing.run, _synthetic)
+    runs = (_describe, _convert, _split, missing.run, audit.run, _synthetic)
     commands = dict(zip(ABOUT, runs, strict=True))
     if argv[0] not in commands:
         raise ConfigError(f"there is no command 'data {argv[0]}'; there are {', '.join(commands)}.")
