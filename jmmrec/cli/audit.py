@@ -22,7 +22,7 @@ class Audit:
     """How; the verdict rests on permuted rows, which are always among them."""
     metric: str = "recall@20"
     """Compared user by user."""
-    split: str = "valid"
+    on: str = "valid"
     """Where it is measured; valid keeps test rows for later."""
     seeds: options.Seeds = (0, 1, 2)
     """Two or more."""
@@ -46,7 +46,7 @@ def run(argv: list[str], prog: str, about: str) -> None:
 
     found = audit_modalities(
         given.model, given.reading.load(given.path), modalities=given.knock_out, knockouts=given.ways,
-        metric=given.metric, split=given.split, seeds=given.seeds, quiet=given.quiet, epochs=given.epochs,
+        metric=given.metric, split=given.on, seeds=given.seeds, quiet=given.quiet, epochs=given.epochs,
     )  # fmt: skip
     options.show(found.table(), *(found.verdict(name) for name in dict.fromkeys(f.modality for f in found.findings)))
     if given.out is not None:

@@ -137,23 +137,3 @@ def modality_weights(
     if len(visual) != 1 or len(names) == 1:
         return dict.fromkeys(names, 1.0 / len(names))
     return {n: visual_weight if n in visual else (1.0 - visual_weight) / (len(names) - 1) for n in names}
-
-
-def weighted_rows(table: jax.Array, places: jax.Array, weights: jax.Array) -> jax.Array:
-    """Σ_k w_bk · table[p_bk]: some rows of a sparse product, where a batch needs no others.
-
-    Args:
-      table: (n, d). places: int32 (b, k). weights: (b, k).
-
-    Returns:
-      (b, d); nothing of b × k × d is held.
-
-    >>> weighted_rows(jnp.array([[1.0], [5.0]]), jnp.array([[0, 1]]), jnp.array([[1.0, 2.0]])).tolist()
-    [[11.0]]
-    """
-
-    def _add(total: jax.Array, one: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        place, weight = one
-        return total + weight[:, None] * table[place], None
-
-    return jax.lax.scan(_add, jnp.zeros((len(places), table.shape[1])), (places.T, weights.T))[0]

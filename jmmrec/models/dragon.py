@@ -24,8 +24,8 @@ from jmmrec.graph.cooccurrence import LONGEST, MEASURES
 from jmmrec.losses import LOG_BASES, bpr, mean_squares, pair_margin
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.channels import split_channels
-from jmmrec.models.common import current_features, layer_mean, modality_weights, raw_features, weighted_rows
-from jmmrec.models.layers import dense, named_key, projections, xavier_normal
+from jmmrec.models.common import current_features, layer_mean, modality_weights, raw_features
+from jmmrec.models.layers import dense, named_key, projections, weighted_rows, xavier_normal
 from jmmrec.retrieval import normalise_rows
 
 

@@ -83,7 +83,7 @@ def dense_tables(fill: np.ndarray | None = None):
 @pytest.mark.parametrize(("how", "fill"), [("mean", None), ("zero", 0.0)])
 def test_equation_1(how, fill) -> None:
     params, projected, user, item = dense_tables(fill)
-    options = Inputs(impute=how)
+    options = Inputs(impute=how, norm="none")
     target, views = tables(params, prepare(DATA.for_training(), options), options, {}, {})
     for ours, theirs in ((target["m0"], projected), (views["m0"][0], user), (views["m0"][1], item)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -96,7 +96,7 @@ def test_equation_1(how, fill) -> None:
 
 def test_missing_rows_hold_other_modalities_or_neighbours() -> None:
     params, projected, *_ = dense_tables()
-    options = Inputs(impute="item_other_mean")
+    options = Inputs(impute="item_other_mean", norm="none")
     target, _ = tables(params, prepare(DATA.for_training(), options), options, {}, {})
     np.testing.assert_allclose(target["m0"][MISSING], target["m1"][MISSING], rtol=1e-5)
     np.testing.assert_allclose(target["m0"][~MISSING], projected[~MISSING], rtol=1e-4)
@@ -126,7 +126,7 @@ def test_equation_2(encoder, readout) -> None:
 
 
 CHANGED = [
-    (Inputs, "norm", "l2"), (Inputs, "norm", "zscore"), (Inputs, "graph", "sym_eps8"),
+    (Inputs, "norm", "none"), (Inputs, "norm", "zscore"), (Inputs, "graph", "sym_eps8"),
     (Inputs, "graph", "rowhalf_eps8"),
     (Inputs, "cold", "zero"), (Inputs, "residual", True), (Inputs, "impute", "zero"), (Inputs, "dropout", 0.5),
     (Ids, "encoder", "lightgcn"), (Ids, "act", "tanh"), (Ids, "n_layers", 1),

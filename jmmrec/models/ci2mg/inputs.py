@@ -33,7 +33,7 @@ class Inputs:
 
     impute: str = "mean"
     bias: str = "pre"
-    norm: str = "none"
+    norm: str = "l2"
     dropout: float = 0.0
     graph: str = "mean"
     cold: str = "self"

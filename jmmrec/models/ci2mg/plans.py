@@ -37,8 +37,8 @@ class Transport:
 
     sinkhorn: SinkhornConfig = SinkhornConfig()
     refresh: str = "epoch"
-    epoch_iterations: int = 50
-    eval_iterations: int = 20
+    epoch_iterations: int = 20
+    eval_iterations: int = 10
     delta: str = "lowrank:8"
     delta_scaled: bool = False
     plan_memory: int = 1 << 29
