@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 
 from benchmarks.backbones import backbones
+from benchmarks.generation import generation
 from benchmarks.machine import description
 from benchmarks.measure import Line
 from benchmarks.propagation import propagation
@@ -32,6 +33,7 @@ def measure(where: Setting, say: Callable[[str], None] = lambda name: None) -> l
         "virtual triplets": lambda: virtual(where),
         "seeds together": lambda: seeds(where),
         "transport": lambda: transport(where),
+        "generation": lambda: generation(where),
     }
     lines = []
     for name, part in parts.items():
