@@ -14,7 +14,7 @@ demo: $(VENV)/.demo ## FREEDOM with and without virtual triplets on generated da
 	$(VENV)/bin/jmmrec demo
 
 test: $(VENV)/.dev ## the whole test suite
-	$(RUN) pytest -n $(JOBS)
+	$(RUN) pytest -n $(JOBS) --dist loadgroup
 
 check: $(VENV)/.dev ## all that CI asks: format, lint, types, docs with doctests, tests
 	$(RUN) ruff format --check .

@@ -34,6 +34,14 @@ def existing(path: pathlib.Path, variable: str) -> pathlib.Path:
     return path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one model go to one worker (--dist loadgroup), where its programs are compiled once."""
+    for item in items:
+        name = getattr(item, "callspec", None) and item.callspec.params.get("name")  # pyright: ignore
+        if isinstance(name, str):
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.fixture(autouse=True)
 def bounded_memory(request) -> Iterator[None]:
     """Compiled programs are let go of now and then: those of a thousand tests would take several GB."""

@@ -78,6 +78,11 @@ class Backbone(Protocol):
         """Top-level parameters that take part in some steps only. Default: none."""
         return ()
 
+    @property
+    def paces(self) -> Mapping[str, float]:
+        """Top-level parameters with a rate of their own (times the run's) and no decoupled decay. Default: none."""
+        return {}
+
     def due(self, state: State) -> jax.Array | bool:
         """Whether the parameters named by `rare` take part in this step; if not, their moments rest as well."""
         return True

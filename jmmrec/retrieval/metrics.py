@@ -8,6 +8,7 @@ than K items were ranked, the missing ranks hold no hit):
     NDCG@K      = Σ_{r≤K} h_r / log2(r + 1)  /  Σ_{r≤min(K,T)} 1 / log2(r + 1)
     MAP@K       = Σ_{r≤K} h_r · (Σ_{q≤r} h_q / r)  /  min(K, T)
     HitRate@K   = 1 if any h_r, r ≤ K
+    NDCG_own@K  = as NDCG@K with T the hits in the whole list: MMSSL's, for comparison with its printed numbers
     MRR@K       = 1 / rank of the first hit, 0 without one in the first K
 """
 
@@ -54,6 +55,22 @@ def ndcg(hits: Array, n_relevant: Array, k: int) -> Array:
     return (hits[:, :k] * gain[: hits.shape[1]]).sum(axis=1) / ideal
 
 
+def own_ndcg(hits: Array, n_relevant: Array, k: int) -> Array:
+    """DCG@K by the best DCG@K that the list's own hits allow, as MMSSL's code prints it for lists of 50.
+
+    Not NDCG: relevant items that were not found cost nothing, so it is larger. Arguments as `recall`; all hits of the
+    list count in the ideal, also those behind rank K.
+
+    >>> own_ndcg(np.array([[1, 0, 0, 1, 0]]), np.array([3]), 2).round(6).tolist()
+    [0.613147]
+    """
+    xp = hits.__array_namespace__()
+    gain = xp.asarray(1.0 / np.log2(np.arange(2, k + 2)))
+    found = hits.sum(axis=1)
+    ideal = xp.cumulative_sum(gain)[xp.clip(found, 1, k) - 1]
+    return (hits[:, :k] * gain[: hits.shape[1]]).sum(axis=1) / ideal
+
+
 def average_precision(hits: Array, n_relevant: Array, k: int) -> Array:
     """MAP@K's term of every user, divided by min(K, T); arguments as `recall`.
 
@@ -92,6 +109,7 @@ METRICS: dict[str, Callable[[Array, Array, int], Array]] = {
     "map": average_precision,
     "hitrate": hit_rate,
     "mrr": mrr,
+    "ndcg_own": own_ndcg,
 }
 
 

@@ -1,6 +1,8 @@
 """Everything about a training run that is not the model: one frozen dataclass, static under jit."""
 
 import dataclasses
+import functools
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -78,8 +80,7 @@ class TrainConfig:
         where a parameter has no gradient), and `update` then needs `due=model.due(state)`.
         """
         coupled = [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
-        decoupled = [optax.add_decayed_weights(self.decoupled_decay)] if self.decoupled_decay else []
-        adam = optax.with_extra_args_support(optax.chain(*coupled, optax.scale_by_adam(), *decoupled))
+        adam = optax.with_extra_args_support(optax.chain(*coupled, optax.scale_by_adam(), *self._after(model)))
         if not model.rare:
             return adam
         rare = optax.conditionally_mask(adam, lambda step, **extra: jnp.asarray(extra["due"]), forward_extra_args=True)
@@ -87,6 +88,16 @@ class TrainConfig:
         return optax.partition(
             {"always": adam, "rare": rare}, lambda params: {name: labels[name in model.rare] for name in params}
         )
+
+    def _after(self, model: Backbone) -> list[optax.GradientTransformation]:
+        """What comes after the moments: decoupled decay, and paces."""
+        found: list[optax.GradientTransformation] = []
+        if self.decoupled_decay:
+            others = (lambda params: _named(params, params.keys() - model.paces)) if model.paces else None
+            found.append(optax.add_decayed_weights(self.decoupled_decay, others))
+        for name, pace in model.paces.items():
+            found.append(optax.masked(optax.scale(pace), functools.partial(_named, names={name})))
+        return found
 
     @classmethod
     def of(cls, model: Backbone, **options: Any) -> "TrainConfig":
@@ -101,6 +112,11 @@ class TrainConfig:
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
         return self.learning_rate * self.decay ** (epoch / self.decay_epochs)
+
+
+def _named(params: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Whether each leaf stands under one of the top-level names."""
+    return {name: jax.tree.map(lambda _, here=name in names: here, part) for name, part in params.items()}
 
 
 def init_key(seed: int) -> jax.Array:

@@ -83,6 +83,11 @@ class Mdvt(Backbone):
         """The backbone's."""
         return self.backbone.rare
 
+    @property
+    def paces(self) -> Mapping[str, float]:
+        """The backbone's."""
+        return self.backbone.paces
+
     def due(self, state: dict) -> jax.Array | bool:
         """The backbone's."""
         return self.backbone.due(state["backbone"])

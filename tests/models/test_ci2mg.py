@@ -19,6 +19,7 @@ from jmmrec.models.ci2mg.intra import intra
 from jmmrec.models.ci2mg.plans import kept, pairs_of, solve_pairs
 from jmmrec.models.ci2mg.task import fused
 from jmmrec.models.ci2mg.terms import contrast, reconstruction
+from jmmrec.train import TrainConfig
 
 USERS, ITEMS = 8, 9
 RNG = np.random.default_rng(0)
@@ -305,3 +306,21 @@ def test_refreshing_at_every_step_keeps_the_potentials() -> None:
 def test_bad_options(bad, says) -> None:
     with pytest.raises(ConfigError, match=says):
         Ci2mg(**bad)
+
+
+def test_a_second_optimiser_for_what_generates() -> None:
+    _, params, _ = started(Ci2mg(**SMALL))
+    ones, found = jax.tree.map(jnp.ones_like, params), {}
+    for kind in ("single", "split"):
+        config = TrainConfig(decoupled_decay=0.1)
+        optimiser = config.optimiser(Ci2mg(**SMALL, optimiser=kind))
+        found[kind] = optimiser.update(ones, optimiser.init(params), params, due=True)[0]
+    same = {
+        name
+        for name in params
+        if jax.tree.all(jax.tree.map(jnp.array_equal, found["single"][name], found["split"][name]))
+    }
+    assert same == {"user", "item", "layers"}
+    # Adam's first direction is the gradient's sign; what generates has no decay, the rest has.
+    np.testing.assert_allclose(found["split"]["fuse"]["m0"]["weight"], 0.6, rtol=1e-5)
+    np.testing.assert_allclose(found["split"]["user"], 1 + 0.1 * params["user"], rtol=1e-5)

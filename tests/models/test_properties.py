@@ -31,17 +31,16 @@ def build(name: str, virtual: bool = False, **options):
 
 
 def data(awkward: bool = False) -> Dataset:
-    """Item 10 is cold. Awkward: user 12 has one item, zero and missing feature rows."""
+    """Item 10 is cold, items lack the one or the other modality. Awkward: user 12 has one item, zero feature rows."""
     rng = np.random.default_rng(0)
     train = [(u, i) for u in range(USERS) for i in rng.permutation(10)[: 1 if awkward and u == 12 else 3]]
     taken = set(train)
     valid = [next((u, i) for i in range(10) if (u, i) not in taken) for u in range(USERS)]
     image, text = rng.normal(size=(ITEMS, 5)), rng.normal(size=(ITEMS, 3))
-    present = np.ones(ITEMS, bool)
     if awkward:
         image[[0, 10]] = 0.0
-        present[[1, 10]] = False
-    modalities = {"image": Modality(image), "text": Modality(text, present)}
+    seen, read = (np.isin(np.arange(ITEMS), lacking, invert=True) for lacking in ((4, 7), (1, 10)))
+    modalities = {"image": Modality(image, seen), "text": Modality(text, read)}
     return Dataset(USERS, ITEMS, np.array(train), np.array(valid), np.zeros((0, 2)), modalities)
 
 
@@ -131,7 +130,9 @@ def test_permuting_users_and_items_permutes_the_result(name) -> None:
         return table if order is None else jnp.asarray(table)[np.argsort(order)]
 
     rows = [np.stack([new[USERS][s[:, 0]], new[ITEMS][s[:, 1]]], axis=1) for s in (dataset.train, dataset.valid)]
-    modalities = {n: Modality(np.asarray(moved(m.features))) for n, m in dataset.modalities.items()}
+    modalities = {
+        n: Modality(*(np.asarray(moved(a)) for a in (m.features, m.present))) for n, m in dataset.modalities.items()
+    }
     other = Dataset(USERS, ITEMS, *rows, np.zeros((0, 2)), modalities)
     batch = batch_of(dataset)
     renamed = Batch(new[USERS][batch.user], new[ITEMS][batch.positive], new[ITEMS][batch.negative], *batch[3:])

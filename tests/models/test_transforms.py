@@ -50,12 +50,12 @@ from jmmrec.losses import (
 )
 from jmmrec.losses.bpr import masked_mean
 from jmmrec.models import Batch
-from jmmrec.models.channels import channel_means, fuse, split_channels
-from jmmrec.models.common import batch_bpr, known_rows, layer_mean, pair_squares, weighted_rows
+from jmmrec.models.channels import channel_means, channel_tables, fuse, in_channel, side_mean, split_channels
+from jmmrec.models.common import batch_bpr, known_rows, layer_mean, pair_squares
 from jmmrec.models.hyperedges import contrast, gather
-from jmmrec.models.layers import dense
+from jmmrec.models.layers import dense, weighted_rows
 from jmmrec.models.slmrec_tasks import dropped_mean, foretell
-from jmmrec.models.views import node_nce, once_each, walk_mean
+from jmmrec.models.views import challenged_nce, node_nce, once_each, walk_mean
 from jmmrec.retrieval import METRICS, exclusion, extremes, normalise_rows, safe_norm, top_n
 
 USERS, ITEMS, WIDTH = 5, 7, 3
@@ -177,6 +177,13 @@ SMOOTH: dict[str, tuple[Callable, tuple]] = {
         BLOCKS,
     ),
     "channel_means": (on_graph(lambda g, u, i: channel_means(g, u[:, :1], i, 2), "sym_eps8"), (USER, ITEM)),
+    "channel_tables": (on_graph(lambda g, u, i: channel_tables(g, u, [i, 2 * i], 2), "sym_exact"), (USER, ITEM)),
+    "side_mean": (on_graph(lambda g, u, i: side_mean(g, i, 1, 2), "sym_exact"), (USER, ITEM)),
+    "in_channel": (lambda new, old: in_channel(1, new[:, :1], old, 1), (USER, BLOCKS[0])),
+    "challenged_nce": (
+        lambda q, k, n: challenged_nce(q, k, n, jnp.arange(USERS) % 2 > 0, tau=0.5, mask=jnp.asarray(MASK)),
+        (USER, *BLOCKS[:2]),
+    ),
     "dropped_mean": (on_graph(lambda g, u, i: dropped_mean(g, u, i, [(u > 0, i > 0)] * 2), "sym_eps8"), (USER, ITEM)),
     "fuse": (
         lambda w, b, x: fuse({"weight": {"id": w, "text": 2 * w}, "bias": b}, ("id", "text"), x),
@@ -319,6 +326,7 @@ def test_bpr_at_extreme_margins(margin) -> None:
         "virtual",
         "info_nce",
         "two_view_nce",
+        "challenged_nce",
         "batch_bpr",
         "cosine_gap",
         "mean_squares",
@@ -335,6 +343,7 @@ def test_all_masked_is_zero_with_zero_gradient(name) -> None:
         "info_nce": (lambda q, k: info_nce(q, k, mask=nobody), (USER, BLOCKS[0])),
         "batch_bpr": (lambda u, i: batch_bpr(u, i, BATCH, jnp.zeros(4, bool)), (USER, ITEM)),
         "two_view_nce": (lambda q, k: two_view_nce(q, k, mask=nobody), (USER, BLOCKS[0])),
+        "challenged_nce": (lambda q, k: challenged_nce(q, k, k, MASK, tau=1.0, mask=nobody), (USER, BLOCKS[0])),
         "cosine_gap": (lambda o: cosine_gap(o, USER, nobody), (BLOCKS[0],)),
         "mean_squares": (lambda r: mean_squares(r, nobody), (USER,)),
     }[name]

@@ -18,11 +18,13 @@ def oracle(ranked: list[int], relevant: set[int], k: int) -> dict[str, float]:
     """All metrics of one user from their definitions."""
     gains = [(rank, 1.0 / math.log2(rank + 1)) for rank, item in enumerate(ranked[:k], 1) if item in relevant]
     ideal = sum(1.0 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
+    own = sum(1.0 / math.log2(rank + 1) for rank in range(1, min(k, max(1, len(relevant & set(ranked)))) + 1))
     precisions = [(place + 1) / rank for place, (rank, _) in enumerate(gains)]
     return {
         "recall": len(gains) / len(relevant),
         "precision": len(gains) / k,
         "ndcg": sum(gain for _, gain in gains) / ideal,
+        "ndcg_own": sum(gain for _, gain in gains) / own,
         "map": sum(precisions) / min(k, len(relevant)),
         "hitrate": float(bool(gains)),
         "mrr": 1.0 / gains[0][0] if gains else 0.0,

@@ -65,12 +65,15 @@ def inter_tables(
     return found, {"potentials": solution.potentials, "error": solution.error.max()}
 
 
-def remark(error: float, options: Transport) -> str:
-    """Whether transport with this column error has converged, in a sentence.
+def remarks(parts: Mapping[str, float], options: Transport) -> tuple[str, ...]:
+    """Whether the transport of an epoch with these loss parts has converged, in a sentence.
 
-    >>> remark(0.0002, Transport())
-    'Transport converged: the columns of the plans are 0.0002 of all mass off.'
+    >>> remarks({"transport_error": 0.0002}, Transport())
+    ('Transport converged: the columns of the plans are 0.0002 of all mass off.',)
     """
+    if "transport_error" not in parts:
+        return ()
+    error = parts["transport_error"]
     count = options.epoch_iterations if options.refresh == "epoch" else options.sinkhorn.iterations
     said = diagnose(error, dataclasses.replace(options.sinkhorn, iterations=count))
-    return said or f"Transport converged: the columns of the plans are {error:.1g} of all mass off."
+    return (said or f"Transport converged: the columns of the plans are {error:.1g} of all mass off.",)

@@ -68,8 +68,13 @@ def intra(layer: Mapping, x: jax.Array, present: jax.Array | None, options: Hype
     return made if options.update == "all" or present is None else jnp.where(present[:, None], x, made)
 
 
-def intra_tables(
-    params: Mapping, items: Mapping[str, jax.Array], present: Mapping[str, jax.Array], options: Hyper
-) -> dict[str, jax.Array]:
-    """Q of every modality, by name; `params` and `present` by name, the latter where rows are missing."""
-    return {name: intra(params[name], x, present.get(name), options) for name, x in items.items()}
+def intra_tables(params: Mapping, static: Mapping, views: Mapping, options: Hyper) -> dict[str, jax.Array]:
+    """Q of every modality, by name: Eq. 5's where the model has prototypes, else Eq. 1's items.
+
+    Args:
+      views: name -> (user, item) of Eq. 1.
+    """
+    items, here = {name: item for name, (_, item) in views.items()}, static["present"]
+    if "hyper" not in params:
+        return items
+    return {name: intra(params["hyper"][name], x, here.get(name), options) for name, x in items.items()}

@@ -12,6 +12,7 @@ from jmmrec.models.layers import id_tables, named_key, xavier_uniform
 if TYPE_CHECKING:
     from jmmrec.models.ci2mg.model import Ci2mg
 
+GENERATING = ("project", "hyper", "delta", "fuse", "norm", "decode")
 ONE = 0.5413248546129181  # softplus of it is 1
 
 
