@@ -11,7 +11,9 @@ from jmmrec.models.hccf import Hccf
 from jmmrec.models.lattice import Lattice
 from jmmrec.models.lgmrec import LgmRec
 from jmmrec.models.lightgcn import LightGcn
+from jmmrec.models.lightgcn_m import LightGcnM
 from jmmrec.models.mgcn import Mgcn
+from jmmrec.models.mmgcl import Mmgcl
 from jmmrec.models.mmgcn import MmGcn
 from jmmrec.models.mmssl import Mmssl
 from jmmrec.models.ncl import Ncl
@@ -23,6 +25,6 @@ from jmmrec.models.vbpr import Vbpr
 
 __all__ = [
     "MODELS", "Backbone", "Batch", "Bm3", "BprMf", "Card", "Ci2mg", "Dragon", "Encoded", "Freedom", "Grcn", "Hccf",
-    "Lattice", "LgmRec", "LightGcn", "Mgcn", "MmGcn", "Mmssl", "Ncl", "Ngcf", "Sgl", "SlmRec", "Vbpr", "make",
-    "name_of",
+    "Lattice", "LgmRec", "LightGcn", "LightGcnM", "Mgcn", "MmGcn", "Mmgcl", "Mmssl", "Ncl", "Ngcf", "Sgl", "SlmRec",
+    "Vbpr", "make", "name_of",
 ]  # fmt: skip

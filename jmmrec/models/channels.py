@@ -30,17 +30,60 @@ def channel_means(graph: Bipartite, user: jax.Array, item: jax.Array, n_layers: 
     [[[[1.0]], [[1.0]]], [[[2.0]], [[2.0]]]]
     """
 
-    def _walk(table: jax.Array, side: int) -> Pair:
-        blocks = graph.user_item, graph.item_user
-        totals = [jnp.zeros((block.shape[0], table.shape[1])) for block in blocks]
-        totals[side] = table
-        for _ in range(n_layers):
-            side = 1 - side
-            table = propagate(blocks[side], table)
-            totals[side] += table
-        return totals[0] / (n_layers + 1), totals[1] / (n_layers + 1)
+    return side_mean(graph, user, 0, n_layers), side_mean(graph, item, 1, n_layers)
 
-    return _walk(user, 0), _walk(item, 1)
+
+def side_mean(graph: Bipartite, table: jax.Array, side: int, n_layers: int) -> Pair:
+    """What `layer_mean` gives users and items where one side starts from zeros.
+
+    Args:
+      table: of the other side, (n_users, d) with side 0, (n_items, d) with side 1. n_layers: L.
+
+    >>> from jmmrec.graph import bipartite
+    >>> [t.tolist() for t in side_mean(bipartite([[0, 0]], 1, 1, "mean"), jnp.array([[2.0]]), 1, 2)]
+    [[[0.6666666865348816]], [[1.3333333730697632]]]
+    """
+    blocks = graph.user_item, graph.item_user
+    totals = [jnp.zeros((block.shape[0], table.shape[1])) for block in blocks]
+    totals[side] = table
+    for _ in range(n_layers):
+        side = 1 - side
+        table = propagate(blocks[side], table)
+        totals[side] += table
+    return totals[0] / (n_layers + 1), totals[1] / (n_layers + 1)
+
+
+def channel_tables(graph: Bipartite, user: jax.Array, items: Sequence[jax.Array], n_layers: int) -> tuple[Pair, Pair]:
+    """`layer_mean` of channels that share the users' first table, side by side, and what is from users in each.
+
+    Args:
+      user: (n_users, d). items: each (n_items, d). n_layers: L.
+
+    Returns:
+      (user, item) tables with the channels in their columns, and (user, item) tables, each d wide.
+
+    >>> from jmmrec.graph import bipartite
+    >>> g, one = bipartite([[0, 0]], 1, 1, "mean"), jnp.ones((1, 1))
+    >>> [t.tolist() for t in channel_tables(g, 2 * one, [4 * one, 0 * one], 1)[0]]
+    [[[3.0, 1.0]], [[3.0, 1.0]]]
+    """
+    shared, own = channel_means(graph, user, jnp.concatenate(items, axis=1), n_layers)
+    found = [jnp.tile(a, (1, len(items))) + b for a, b in zip(shared, own, strict=True)]
+    return (found[0], found[1]), shared
+
+
+def in_channel(channel: jax.Array | int, new: jax.Array, old: jax.Array, dim: int) -> jax.Array:
+    """Channels side by side, each `dim` wide, one of them replaced.
+
+    Args:
+      channel: its number, may be traced. new: (n, dim), or as wide as `old`, whose channel is taken.
+      old: (n, channels · dim).
+
+    >>> in_channel(1, jnp.array([[9.0]]), jnp.array([[1.0, 2.0]]), 1).tolist()
+    [[1.0, 9.0]]
+    """
+    new = jnp.tile(new, (1, old.shape[1] // new.shape[1]))
+    return jnp.where(jnp.arange(old.shape[1]) // dim == channel, new, old)
 
 
 def split_channels(names: Sequence[str], user: jax.Array, item: jax.Array) -> dict[str, Pair]:

@@ -15,7 +15,9 @@ from jmmrec.models.hccf import Hccf
 from jmmrec.models.lattice import Lattice
 from jmmrec.models.lgmrec import LgmRec
 from jmmrec.models.lightgcn import LightGcn
+from jmmrec.models.lightgcn_m import LightGcnM
 from jmmrec.models.mgcn import Mgcn
+from jmmrec.models.mmgcl import Mmgcl
 from jmmrec.models.mmgcn import MmGcn
 from jmmrec.models.mmssl import Mmssl
 from jmmrec.models.ncl import Ncl
@@ -38,6 +40,8 @@ MODELS: dict[str, type] = {
     "mmgcn": MmGcn,
     "grcn": Grcn,
     "slmrec": SlmRec,
+    "lightgcn_m": LightGcnM,
+    "mmgcl": Mmgcl,
     "bm3": Bm3,
     "lgmrec": LgmRec,
     "mgcn": Mgcn,

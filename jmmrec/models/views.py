@@ -7,7 +7,9 @@ import jax.numpy as jnp
 
 from jmmrec.errors import check_choice
 from jmmrec.graph import Bipartite, propagate_bipartite
-from jmmrec.losses import info_nce
+from jmmrec.losses import info_nce, log_partition
+from jmmrec.losses.bpr import masked_mean
+from jmmrec.losses.contrastive import LEFT_OUT
 from jmmrec.retrieval.vectors import normalise_rows
 
 CANDIDATES = ("all", "batch")
@@ -73,3 +75,28 @@ def once_each(rows: jax.Array, mask: jax.Array, n: int) -> tuple[jax.Array, jax.
     """
     found = jnp.unique(jnp.where(mask, rows, n), size=len(rows), fill_value=n)
     return jnp.minimum(found, n - 1), found < n
+
+
+def challenged_nce(
+    query: jax.Array, keys: jax.Array, challenge: jax.Array, there: jax.Array, *, tau: float, mask: jax.Array
+) -> jax.Array:
+    """In-batch InfoNCE with one more negative for every query, its own (MMGCL, SIGIR'22).
+
+    mean_b -ln( exp(⟨q_b, k_b⟩/τ) / (Σ_c exp(⟨q_b, k_c⟩/τ) + exp(⟨q_b, n_b⟩/τ)) )
+
+    Nothing is normalised here: give unit rows for cosines.
+
+    Args:
+      query, keys, challenge: q, k, n, (b, d). there: bool (b,), queries that have an n. mask: bool (b,), rows that
+        count, also as negatives.
+
+    Returns:
+      scalar; 0 for an all-masked batch.
+
+    >>> one, yes = jnp.ones((1, 1)), jnp.ones(1, bool)
+    >>> round(float(challenged_nce(one, one, one, yes, tau=1.0, mask=yes)), 4)
+    0.6931
+    """
+    own = jnp.where(there, jnp.sum(query * challenge, axis=1) / tau, LEFT_OUT)
+    partition = jnp.logaddexp(log_partition(query, keys, tau=tau, keep=mask), own)
+    return masked_mean(partition - jnp.sum(query * keys, axis=1) / tau, mask)
