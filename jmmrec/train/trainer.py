@@ -1,6 +1,7 @@
 """The trainer: prepares a model and its data once, starts lanes, and carries any set of lanes one epoch further."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,8 +39,7 @@ class Trainer:
 
     def start(self, seed: int, policy: Policy = Never(), label: str = "", role: str = "plain") -> Lane:  # noqa: B008
         """A fresh lane."""
-        params, state = self.model.init(init_key(seed), self.static)
-        train = TrainState(params, self.config.optimiser(self.model).init(params), state)
+        train = _fresh(self.model, self.config, init_key(seed), self.static)
         return Lane(label or f"seed {seed}", seed, policy, policy.start(), train, role)
 
     def advance(self, lanes: Sequence[Lane]) -> list[Lane]:
@@ -101,8 +101,8 @@ class Trainer:
             first = min(steps[0] for steps in bad.values())
             names = ", ".join(f"{n} is {log[n][first]}" for n, steps in bad.items() if steps[0] == first)
             raise DivergenceError(f"{where}, step {first}: {names}; lower the learning rate or look at the features.")
-        leaves = jax.tree_util.tree_leaves_with_path(train.params)
-        broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not bool(jnp.isfinite(leaf).all())]
+        leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(_finite(train.params)))
+        broken = [jax.tree_util.keystr(path) for path, finite in leaves if not finite]
         if broken:
             raise DivergenceError(
                 f"{where}, last step {len(log['loss']) - 1}: parameter {broken[0]} holds NaN or infinity; "
@@ -143,6 +143,17 @@ class Trainer:
         found = per_user(hits, self.valid.n_relevant, VALID_KS, VALID_METRICS)
         found |= per_user(hits, self.valid.n_relevant, [k], [name])
         return {metric: float(values.mean()) for metric, values in found.items()}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _fresh(model: Backbone, config: TrainConfig, key: jax.Array, static: Any) -> TrainState:
+    params, state = model.init(key, static)
+    return TrainState(params, config.optimiser(model).init(params), state)
+
+
+@jax.jit
+def _finite(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.isfinite(leaf).all(), params)
 
 
 def trainer(model: Backbone, data: TrainingData, config: TrainConfig = TrainConfig()) -> Trainer:  # noqa: B008
