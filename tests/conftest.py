@@ -14,8 +14,8 @@ DONE = pytest.StashKey[int]()
 
 # Read by jax when it is first imported, here and in the processes that tests start.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Nearly all of the suite's time is compilation of small programs: XLA's own optimisation is off, which makes it more than
-# twice as fast. XLA_FLAGS= make test runs what users run. A later jaxlib may not know the flags, and would abort.
+# Nearly all of the suite's time is compilation of small programs: XLA's own optimisation is off, which makes it twice
+# as fast. `XLA_FLAGS= make test` compiles as users do. A later jaxlib may not know the flags, and would abort.
 if importlib.metadata.version("jaxlib") < "0.12":
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0")
 # Each worker has a folder of its own: jax does not write such files in one piece, and half of one crashes its reader.
@@ -25,6 +25,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Each cached program would otherwise print two lines of CPU features (openxla: cpu_aot_loader) into stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+# What a test compiles with where it is about the program that users run.
+AS_USERS = {"xla_cpu_use_fusion_emitters": True, "xla_backend_optimization_level": 3}
 
 
 def folder(variable: str, default: str) -> pathlib.Path:

@@ -14,6 +14,7 @@ from jmmrec.ot.cloud import Clouds
 from jmmrec.ot.config import SinkhornConfig
 from jmmrec.ot.steps import Potentials, exact, zero_potentials
 
+ROUNDING = 1e-4  # of distances whose mean is about 1; a width below it would only sharpen rounding errors
 SHARPNESS = 0.1  # share of the mean distance to the nearest prototype: softness of the assignment
 ROUNDS = 10  # of k-means
 TINY = 1e-37
@@ -153,8 +154,8 @@ def _assignment(x: jax.Array, weights: jax.Array, key: jax.Array, k: int) -> jax
         return jnp.where(size > 0, member.T @ fixed / jnp.where(size > 0, size, 1.0), centres), None
 
     centres = jax.lax.scan(_round, first, None, length=ROUNDS)[0]
-    distance = _distances(x, centres)
-    width = jax.lax.stop_gradient(SHARPNESS * (weights @ jnp.min(distance, axis=1)) + TINY**0.5)
+    distance = jnp.maximum(_distances(x, centres), 0.0)
+    width = jax.lax.stop_gradient(SHARPNESS * (weights @ jnp.min(distance, axis=1)) + ROUNDING)
     return jax.nn.softmax(-distance / width, axis=1)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from jmmrec.graph import adjacency, propagate
 from jmmrec.graph.propagate import _product_rows, _product_segments
+from tests.conftest import AS_USERS
 
 ROWS, COLS, WIDTH, NNZ = 6, 4, 3, 9
 
@@ -117,7 +118,7 @@ def test_the_backward_pass_has_no_scatter(rng) -> None:
     """Read from the compiled program, where differentiating a gather would leave one."""
     matrix, x = matrix_of(rng), tables(rng, COLS, WIDTH)
     compiled = [
-        jax.jit(jax.grad(lambda t, f=f: jnp.sum(f(t) ** 2))).lower(x).compile().as_text()
+        jax.jit(jax.grad(lambda t, f=f: jnp.sum(f(t) ** 2))).lower(x).compile(AS_USERS).as_text()
         for f in (lambda t: propagate(matrix, t), lambda t: matrix.bcoo @ t)
     ]
     assert " scatter(" not in compiled[0] and " scatter(" in compiled[1]
