@@ -34,13 +34,14 @@ def impute(dataset: Dataset, how: str = "mean", seed: int = 0) -> Dataset:
 
     With X the features of a modality, O the items where it is observed, and S_ij how many training users items i and j
     have in common, kept where one is among the K items with most users in common with the other; D its row sums:
-      * `mean`: of the rows of O. `zero`. `random`: uniform between the least and the largest value of each column.
-      * `nn`: the row of the item of O with the largest mean cosine to i over the other modalities that both have.
-      * `neigh_mean:K`: the mean over the K items of O with most users in common with i (NeighMean of Malitesta et al.,
-        CIKM'24, taken over observed items).
-      * `multihop:K,L`: L times X = D^-1/2 S D^-1/2 X with the observed rows put back; missing rows start at zero.
-      * `ppr:ALPHA` or `ppr:ALPHA,K` (K = 20): sum_j pi_ij X_j / sum_j pi_ij over j in O, with pi_i the places of a walk
-        D^-1 S from i that returns to i with chance ALPHA before each step.
+
+    * `mean`: of the rows of O. `zero`. `random`: uniform between the least and the largest value of each column.
+    * `nn`: the row of the item of O with the largest mean cosine to i over the other modalities that both have.
+    * `neigh_mean:K`: the mean over the K items of O with most users in common with i (NeighMean of Malitesta et al.,
+      CIKM'24, taken over observed items).
+    * `multihop:K,L`: L times X = D^-1/2 S D^-1/2 X with the observed rows put back; missing rows start at zero.
+    * `ppr:ALPHA` or `ppr:ALPHA,K` (K = 20): sum_j pi_ij X_j / sum_j pi_ij over j in O, with pi_i the places of a walk
+      D^-1 S from i that returns to i with chance ALPHA before each step.
 
     Valid and test interactions and the features of hidden rows are never read. A modality without any observed row is
     filled with zeros.

@@ -3,8 +3,8 @@
     E = (1/(L+1)) Σ_{l=0..L} Â^l E⁰,   context C = Â^{2h} E⁰: what a node's like say of it
     s_u = -ln( exp(⟨ĉ_u, ê⁰_u⟩/τ) / Σ_{k in users} exp(⟨ĉ_u, ê⁰_k⟩/τ) ),   ê = e / ‖e‖;   s_i likewise
     p_u = -ln( exp(⟨ê⁰_u, ẑ_{a(u)}⟩/τ) / Σ_k exp(⟨ê⁰_u, ẑ_k⟩/τ) ),   z centroids, a(u) the cluster of u;   p_i likewise
-    L = mean_b -ln σ(⟨e_u, e_i⟩ - ⟨e_u, e_j⟩) + reg · ½ Σ_b ‖e⁰‖² / b
-        + B λ mean_b (s_u + α s_i) + B ρ mean_b (p_u + p_i)
+    L_r = mean_b -ln σ(⟨e_u, e_i⟩ - ⟨e_u, e_j⟩) + reg · ½ Σ_b ‖e⁰‖² / b
+    L = L_r + B λ mean_b (s_u + α s_i) + B ρ mean_b (p_u + p_i)
 
 Before every epoch k-means finds the clusters of users' and of items' rows of E⁰ (the E-step); p counts only after the
 warm-up. B, a nominal batch, stands for the public code's sums over rows.
