@@ -171,6 +171,24 @@ def mark(cell: dict) -> str:
     return " ▲" if cell["minus_base"].startswith("+") else " ▼"
 
 
+def _options(about: str, folders: Sequence[str], rates: Sequence[float]) -> argparse.ArgumentParser:
+    """The options that all of them have."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
+    parser.add_argument("--runs", default="runs/ci2mg")
+    parser.add_argument("--only", nargs="*", default=list(folders), choices=list(DATA))
+    parser.add_argument("--models", nargs="*", help="labels of rows; default: all")
+    parser.add_argument("--rates", nargs="*", type=float, default=list(rates))
+    parser.add_argument("--protocol", default="item_subset")
+    parser.add_argument("--mask-seed", type=int, default=0)
+    parser.add_argument("--seeds", default="0:5", help="first:last+1")
+    parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
+    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
+    return parser
+
+
 def main(
     name: str,
     title: str,
@@ -185,20 +203,7 @@ def main(
     plot: Callable[[list[dict], Path], None] | None = None,
 ) -> None:
     """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
-    parser.add_argument("--runs", default="runs/ci2mg")
-    parser.add_argument("--only", nargs="*", default=list(folders), choices=list(DATA))
-    parser.add_argument("--models", nargs="*", help="labels of rows; default: all")
-    parser.add_argument("--rates", nargs="*", type=float, default=list(rates))
-    parser.add_argument("--protocol", default="item_subset")
-    parser.add_argument("--mask-seed", type=int, default=0)
-    parser.add_argument("--seeds", default="0:5", help="first:last+1")
-    parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
-    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
-    given = parser.parse_args(arguments)
+    given = _options(about, folders, rates).parse_args(arguments)
     masks, seeds = Masks(given.protocol, given.mask_seed), range(*map(int, given.seeds.split(":")))
     chosen = [cell for cell in cells if given.models is None or cell.label in given.models]
     jobs = [
