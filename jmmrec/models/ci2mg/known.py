@@ -45,7 +45,7 @@ def standing(rows: jax.Array, features: jax.Array, options: "Inputs") -> Tables:
     """The known rows of (n_items, D) features, normalised, and what fills the others.
 
     >>> from jmmrec.models.ci2mg import Inputs
-    >>> found = standing(jnp.array([0, 2]), jnp.array([[1.0], [9.0], [3.0]]), Inputs())
+    >>> found = standing(jnp.array([0, 2]), jnp.array([[1.0], [9.0], [3.0]]), Inputs(norm="none"))
     >>> found["x"].tolist(), found["fill"].tolist()
     ([[1.0], [3.0]], [2.0])
     """

@@ -27,6 +27,7 @@ def group(cls: type, option: str, value: Any) -> Any:
     Raises:
       ConfigError: neither, or an option that the group lacks.
 
+    >>> from jmmrec.models.ci2mg import Ids
     >>> group(Ids, "ids", {"n_layers": 3}).n_layers
     3
     """
