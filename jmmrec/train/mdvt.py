@@ -1,6 +1,6 @@
 """MDVT (KDD'25) as a combinator: virtual triplets beside the loss of any backbone.
 
-    inactive:  L = L_model                              (bitwise the backbone)
+    inactive:  L = L_model                              (the backbone's own program; so it is with λ = 0)
     active:    L = (1 - λ) L_model + λ L_v              (Eq. 9; `scale_target="bpr"` scales L_bpr alone)
 
 L_v and the mining are in `jmmrec.losses.virtual` (Eqs. 5-8).
@@ -93,6 +93,11 @@ class Mdvt(Backbone):
         return self.backbone.due(state["backbone"])
 
     @property
+    def counts(self) -> bool:
+        """Whether the virtual loss is in the program at all: active, and λ is not 0."""
+        return self.active and self.lam > 0
+
+    @property
     def stored(self) -> bool:
         """Whether mined items outlive the step that found them."""
         return self.refresh != "batch"
@@ -116,7 +121,7 @@ class Mdvt(Backbone):
         """The backbone's hook; with stored mining, from the tables as they stand."""
         inner, aux = self.backbone.epoch(params, state["backbone"], static["backbone"], key)
         state = state | {"backbone": inner}
-        if self.active and self.stored:
+        if self.counts and self.stored:
             encoded = self.backbone.encode(params, inner, static["backbone"], aux, key=key, train=True)
             state = state | {"mined": self._mine(encoded, static["exclude"])}
         return state, aux
@@ -131,7 +136,7 @@ class Mdvt(Backbone):
         encoded = self.backbone.encode(
             params, state["backbone"], static["backbone"], aux, features=features, key=key, train=train
         )
-        if not (self.active and train):
+        if not (self.counts and train):
             return encoded
         extra = encoded.extra | {"exclude": static["exclude"], "mined": state["mined"]}
         return encoded.replace(extra=extra)
@@ -139,7 +144,7 @@ class Mdvt(Backbone):
     def loss(self, params, encoded: Encoded, batch: Batch, key) -> tuple[jax.Array, dict]:
         """The backbone's loss, aligned with the virtual one while active (Eq. 9)."""
         total, parts = self.backbone.loss(params, encoded, batch, key)
-        if not self.active:
+        if not self.counts:
             return total, parts
         virtual = self._virtual(encoded, batch)
         scaled = total if self.scale_target == "total" else parts["bpr"]
@@ -148,7 +153,7 @@ class Mdvt(Backbone):
     def after_batch(self, state: dict, encoded: Encoded, batch: Batch) -> dict:
         """The backbone's hook; mines anew every k steps, from the tables of this step."""
         state = state | {"backbone": self.backbone.after_batch(state["backbone"], encoded, batch)}
-        if self.active and not isinstance(self.refresh, str):
+        if self.counts and not isinstance(self.refresh, str):
             exclude = encoded.extra["exclude"]
             due = (batch.step + 1) % self.refresh == 0
             mined = jax.lax.cond(due, lambda: self._mine(encoded, exclude), lambda: state["mined"])
