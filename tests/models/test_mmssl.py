@@ -114,7 +114,9 @@ def test_permuting_users_and_items_permutes_the_result(name) -> None:
         return table if order is None else jnp.asarray(table)[np.argsort(order)]
 
     rows = [np.stack([new[USERS][s[:, 0]], new[ITEMS][s[:, 1]]], axis=1) for s in (dataset.train, dataset.valid)]
-    modalities = {n: Modality(np.asarray(moved(m.features))) for n, m in dataset.modalities.items()}
+    modalities = {
+        n: Modality(*(np.asarray(moved(a)) for a in (m.features, m.present))) for n, m in dataset.modalities.items()
+    }
     other = Dataset(USERS, ITEMS, *rows, np.zeros((0, 2)), modalities)
     batch = batch_of(dataset)
     sides = zip(("user", "positive", "negative"), (USERS, ITEMS, ITEMS), strict=True)
