@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".pytest_cache" / "jax"
-DONE = pytest.StashKey[int]()
+DONE = pytest.StashKey[tuple[int, str | None]]()
 
 # Read by jax when it is first imported, here and in the processes that tests start.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -43,21 +43,30 @@ def existing(path: pathlib.Path, variable: str) -> pathlib.Path:
     return path
 
 
+def model_of(item: pytest.Item) -> str | None:
+    """The parameter `name` of a test, which is a model's in most."""
+    name = item.callspec.params.get("name") if hasattr(item, "callspec") else None  # pyright: ignore
+    return name if isinstance(name, str) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one model go to one worker (--dist loadgroup), where its programs are compiled once."""
     for item in items:
-        name = getattr(item, "callspec", None) and item.callspec.params.get("name")  # pyright: ignore
-        if isinstance(name, str):
+        if name := model_of(item):
             item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(autouse=True)
 def bounded_memory(request) -> Iterator[None]:
     """Compiled programs are let go of now and then: those of a thousand tests would take several GB."""
-    yield
-    done = request.config.stash[DONE] = request.config.stash.get(DONE, 0) + 1
-    if done % 40 == 0 and "jax" in sys.modules:
+    stash, name = request.config.stash, model_of(request.node)
+    done, last = stash.get(DONE, (0, None))
+    if done >= 40 and (name is None or name != last) and "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
+        done = 0
+    stash[DONE] = done + 1, name
+    yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,14 +22,12 @@ RATES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 def plot(rows: list[dict], path: Path) -> None:
     """A panel for each data set: Recall@20 with its interval against the rate."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     rows = [row for row in rows if row["metric"] == "recall@20"]
     names = list(dict.fromkeys(row["data"] for row in rows))
-    figure, panels = plt.subplots(1, len(names), figsize=(4.5 * len(names), 3.5), squeeze=False)
+    figure = Figure(figsize=(4.5 * len(names), 3.5), layout="tight")
+    panels = figure.subplots(1, len(names), squeeze=False)
     for panel, name in zip(panels[0], names, strict=True):
         for model in SHOWN:
             mine = [row for row in rows if (row["data"], row["model"]) == (name, model)]
@@ -37,7 +35,6 @@ def plot(rows: list[dict], path: Path) -> None:
             panel.errorbar([100 * row["rate"] for row in mine], mean, std, marker="o", capsize=3, label=model)
         panel.set(title=name, xlabel="items missing modalities, %", ylabel="test Recall@20")
     panels[0][0].legend(fontsize=8)
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
 
 

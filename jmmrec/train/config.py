@@ -99,6 +99,15 @@ class TrainConfig:
             found.append(optax.masked(optax.scale(pace), functools.partial(_named, names={name})))
         return found
 
+    @property
+    def program(self) -> "TrainConfig":
+        """What of it is part of a compiled epoch, the rest as by default: runs that agree here share one program.
+
+        >>> TrainConfig(learning_rate=0.1, patience=5).program == TrainConfig().program
+        True
+        """
+        return TrainConfig(weight_decay=self.weight_decay, decoupled_decay=self.decoupled_decay)
+
     @classmethod
     def of(cls, model: Backbone, **options: Any) -> "TrainConfig":
         """What the model's authors train it with, changed by `options`.

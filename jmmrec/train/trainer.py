@@ -39,7 +39,7 @@ class Trainer:
 
     def start(self, seed: int, policy: Policy = Never(), label: str = "", role: str = "plain") -> Lane:  # noqa: B008
         """A fresh lane."""
-        train = _fresh(self.model, self.config, init_key(seed), self.static)
+        train = _fresh(self.model, self.config.program, init_key(seed), self.static)
         return Lane(label or f"seed {seed}", seed, policy, policy.start(), train, role)
 
     def advance(self, lanes: Sequence[Lane]) -> list[Lane]:
@@ -62,16 +62,16 @@ class Trainer:
         return [done[lane.label] for lane in lanes]
 
     def _epoch(self, lanes: Sequence[Lane], active: bool) -> list[Lane]:
-        model = activated(self.model) if active else self.model
+        model, config = activated(self.model) if active else self.model, self.config.program
         inputs = [self._inputs(lane) for lane in lanes]
         fixed = (self.static, self.table, self.rows)
         if len(lanes) == 1:
             train, *rest = inputs[0]
-            trains, logs = single(model, self.config, train, *fixed, *rest)
+            trains, logs = single(model, config, train, *fixed, *rest)
             outputs = [(trains, logs)]
         else:
             train, *rest = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inputs)
-            stacked = together(model, self.config, train, *fixed, *rest)
+            stacked = together(model, config, train, *fixed, *rest)
             outputs = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(len(lanes))]
         return [self._after(lane, *output) for lane, output in zip(lanes, outputs, strict=True)]
 

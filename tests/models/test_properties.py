@@ -184,6 +184,7 @@ def test_one_trace_for_all_epochs(name) -> None:
     assert traces.count(True) == 1 and traces.count(False) == 1
     for _ in range(3):
         lane = t.advance([lane])[0]
+    dataclasses.replace(t, config=fast(learning_rate=0.02, epochs=9)).advance([lane])
     t.advance([t.start(1)])
     assert len(traces) == traced
 
