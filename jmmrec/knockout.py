@@ -11,8 +11,9 @@ from jmmrec.api import fit
 from jmmrec.data import Dataset
 from jmmrec.data.knockout import KNOCKOUTS, knock_out
 from jmmrec.errors import ConfigError, DataError, check_choice
-from jmmrec.models import Backbone
+from jmmrec.models import Backbone, make
 from jmmrec.report import Table
+from jmmrec.retrieval import parse_metric
 from jmmrec.train import TrainConfig
 
 VERDICT = "permuted"
@@ -109,7 +110,7 @@ def audit_modalities(
         more. config, options: of training, as in `jmmrec.fit`.
 
     Raises:
-      ConfigError: one seed, or an unknown knock-out. DataError: an unknown modality, or none.
+      ConfigError: one seed, an unknown knock-out or metric, a model that reads no modality. DataError: an unknown modality, or none.
 
     >>> from jmmrec.data import load
     >>> found = audit_modalities("vbpr", load("synthetic"), modalities=["text"], knockouts=[], seeds=(0, 1),
@@ -117,21 +118,16 @@ def audit_modalities(
     >>> [(f.modality, f.how) for f in found.findings]
     [('text', 'permuted')]
     """
-    for how in knockouts:
-        check_choice("knock-out", how, KNOCKOUTS)
-    if len(set(seeds)) < 2:
-        raise ConfigError(f"seeds are {list(seeds)}; give 2 or more, one says nothing about chance.")
-    names = list(modalities or dataset.modalities)
-    if not names:
-        raise DataError(f"{dataset.name} has no modality to knock out.")
+    names = _checked(model, dataset, modalities, knockouts, seeds)
+    check_choice("split", split, ("valid", "test"))
+    measured, k = parse_metric(metric)
     kept = [how for how in KNOCKOUTS if how in {VERDICT, *knockouts}]
     kept = [how for how in kept if how != "absent" or len(dataset.modalities) > 1]
 
     def _per_user(data: Dataset, seed: int) -> np.ndarray:
         result = fit(model, data, seeds=(seed,), config=config, quiet=quiet, **options)
-        name, _, k = metric.partition("@")
-        found = result.evaluate(split=split, ks=(int(k),), metrics=(name,))
-        return found.per_user[metric][0]
+        found = result.evaluate(split=split, ks=(k,), metrics=(measured,))
+        return found.per_user[f"{measured}@{k}"][0]
 
     real = np.stack([_per_user(dataset, seed) for seed in seeds])
     findings = []
@@ -141,6 +137,25 @@ def audit_modalities(
             findings.append(Finding(name, how, float(other.mean()), *difference(real - other)))
     title = model if isinstance(model, str) else type(model).__name__
     return ModalityAudit(title, dataset.name, metric, split, tuple(seeds), float(real.mean()), tuple(findings))
+
+
+def _checked(model: Any, dataset: Dataset, modalities: Sequence[str], knockouts: Sequence[str], seeds) -> list[str]:
+    """The modalities to knock out; what cannot work is refused before anything is trained."""
+    for how in knockouts:
+        check_choice("knock-out", how, KNOCKOUTS)
+    if len(set(seeds)) < 2:
+        raise ConfigError(f"seeds are {list(seeds)}; give 2 or more, one says nothing about chance.")
+    card = (make(model) if isinstance(model, str) else model).card
+    if card and card.modalities == "none":
+        raise ConfigError(f"{model} reads no modality, so it uses none; audit a model that does.")
+    names = list(modalities or dataset.modalities)
+    for name in names:
+        if name not in dataset.modalities:
+            have = ", ".join(dataset.modalities) or "none"
+            raise DataError(f"{dataset.name} has no modality {name!r}; it has {have}.")
+    if not names:
+        raise DataError(f"{dataset.name} has no modality to knock out.")
+    return names
 
 
 def difference(gaps: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:

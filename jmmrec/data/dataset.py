@@ -270,8 +270,9 @@ class Dataset:
             digest.update(name.encode())
             for array in (modality.features, modality.present, modality.neighbours):
                 digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
-            if modality.imputed is not None:
-                digest.update(b"imputed" + modality.imputed.tobytes())
+            for tag, array in ((b"imputed", modality.imputed), (b"similarities", modality.similarities)):
+                if array is not None:
+                    digest.update(tag + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
 

@@ -17,6 +17,7 @@ from jmmrec.data import SyntheticConfig
 Change = Callable[[pathlib.Path], object]
 TRAIN = ("train", "bpr", "--data", "tiny", "--quiet", "--out", "new", "--model.embed-dim", "4", "--epochs", "2")
 FREEDOM = ("train", "freedom", *TRAIN[2:])
+AUDIT = ("data", "audit-modalities", "tiny")
 HALF = (*TRAIN, "--missing-rate", "0.5")
 STATIC = (*FREEDOM, "--warmup", "static")
 
@@ -211,6 +212,13 @@ OPTIONS = [
     Bad("unknown fill", (*HALF, "--impute", "median"), ("median", "mean")),
     Bad("fill without its number", (*HALF, "--impute", "neigh_mean"), ("neigh_mean:K",)),
     Bad("mask of unknown ending", ("data", "missing", "tiny", "--out", "m.txt"), ("m.txt", ".npz")),
+    Bad("audit of an unknown modality", (*AUDIT, "--knock-out", "smell"), ("'smell'", "image, text")),
+    Bad("audit by an unknown way", (*AUDIT, "--ways", "shuffled"), ("shuffled", "permuted")),
+    Bad("audit by one seed", (*AUDIT, "--seeds", "0"), ("seeds are [0]", "2 or more")),
+    Bad("audit by a metric without a rank", (*AUDIT, "--metric", "recall"), ("recall@20",)),
+    Bad("audit on an unknown split", (*AUDIT, "--on", "dev"), ("split", "dev", "valid")),
+    Bad("audit of a model without features", (*AUDIT, "--model", "lightgcn"), ("lightgcn reads no modality",)),
+    Bad("audit of an unknown model", (*AUDIT, "--model", "gpt"), ("gpt", "freedom")),
     Bad("unknown way with missing", (*TRAIN, "--missing", "zero"), ("missing", "zero", "nan")),
     Bad("more neighbours than items", (*FREEDOM, "--model.knn-k", "99"), ("99", "24")),
     Bad("all edges dropped", (*FREEDOM, "--model.edge-drop", "1"), ("edge_drop is 1",)),
