@@ -110,7 +110,8 @@ def audit_modalities(
         more. config, options: of training, as in `jmmrec.fit`.
 
     Raises:
-      ConfigError: one seed, an unknown knock-out or metric, a model that reads no modality. DataError: an unknown modality, or none.
+      ConfigError: one seed, an unknown knock-out or metric, a model that reads no modality. DataError: an unknown
+        modality, or none.
 
     >>> from jmmrec.data import load
     >>> found = audit_modalities("vbpr", load("synthetic"), modalities=["text"], knockouts=[], seeds=(0, 1),
