@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from jmmrec.data import Dataset, Modality, describe, impute, load, save, synthesize, with_missing
     from jmmrec.models import MODELS, BprMf, Freedom, LightGcn, Vbpr
     from jmmrec.result import Result
-    from jmmrec.train import Mdvt, TrainConfig, WarmupConfig, with_mdvt
+    from jmmrec.train import Amr, Mdvt, TrainConfig, WarmupConfig, with_amr, with_mdvt
 
 __version__ = "0.1.0.dev0"
 
@@ -18,15 +18,15 @@ _HOME = {
     "jmmrec.data": ("Dataset", "Modality", "describe", "impute", "load", "save", "synthesize", "with_missing"),
     "jmmrec.models": ("MODELS", "BprMf", "Freedom", "LightGcn", "Vbpr"),
     "jmmrec.result": ("Result",),
-    "jmmrec.train": ("Mdvt", "TrainConfig", "WarmupConfig", "with_mdvt"),
+    "jmmrec.train": ("Amr", "Mdvt", "TrainConfig", "WarmupConfig", "with_amr", "with_mdvt"),
 }
 _PARTS = ("data", "graph", "interop", "losses", "models", "ot", "report", "retrieval", "train")
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "MODELS", "BprMf", "Dataset", "Freedom", "LightGcn", "Mdvt", "Modality", "Result", "TrainConfig", "Vbpr",
-    "WarmupConfig", "describe", "evaluate", "fit", "impute", "load", "open_run", "save", "synthesize", "with_mdvt",
-    "with_missing",
+    "MODELS", "Amr", "BprMf", "Dataset", "Freedom", "LightGcn", "Mdvt", "Modality", "Result", "TrainConfig", "Vbpr",
+    "WarmupConfig", "describe", "evaluate", "fit", "impute", "load", "open_run", "save", "synthesize", "with_amr",
+    "with_mdvt", "with_missing",
 ]  # fmt: skip
 
 

@@ -13,8 +13,10 @@ from jmmrec.data.dataset import Dataset
 from jmmrec.errors import ConfigError, DataError, check_range
 from jmmrec.models import Backbone, name_of
 from jmmrec.retrieval import exclusion, extremes
-from jmmrec.train import Evaluation, Lane, Mdvt, TrainConfig, evaluate_split
+from jmmrec.train import Evaluation, Lane, TrainConfig, evaluate_split
 from jmmrec.train.checkpoint import write_file
+from jmmrec.train.record import wrappings
+from jmmrec.train.wrapper import innermost
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +109,7 @@ class Result:
     @property
     def name(self) -> str:
         """Short name of the model for tables."""
-        return f"{name_of(self.model.backbone)}+mdvt" if isinstance(self.model, Mdvt) else name_of(self.model)
+        return "+".join([name_of(innermost(self.model)[0]), *wrappings(self.model)])
 
     @property
     def runs(self) -> dict[int, tuple[Any, Any]]:

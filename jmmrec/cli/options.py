@@ -137,8 +137,12 @@ def changed(given: Any) -> dict[str, Any]:
     >>> changed(arguments(SyntheticConfig)(n_users=7))
     {'n_users': 7}
     """
-    values = {f.name: (getattr(given, f.name), f.default) for f in dataclasses.fields(given)}
-    return {name: value for name, (value, default) in values.items() if value != default}
+    found = {f.name: (getattr(given, f.name), f.default) for f in dataclasses.fields(given)}
+    return {
+        name: values(value) if dataclasses.is_dataclass(value) else value
+        for name, (value, default) in found.items()
+        if value != default
+    }
 
 
 def _words(arguments: list[str]) -> list[str]:
@@ -206,6 +210,7 @@ Numbers = Annotated[tuple[int, ...], _many(int, "INT INT")]
 Seeds = Annotated[tuple[int, ...], _one(seeds_of, "0:5|0,3,7|4", lambda seeds: ",".join(map(str, seeds)))]
 SHAPES: dict[Any, PrimitiveConstructorSpec] = {
     tuple[int, ...]: _many(int, "INT INT"),
+    tuple[str, ...]: _many(str, "NAME,NAME"),
     tuple[tuple[str, float], ...]: _many(_weight, "NAME=NUMBER,...", lambda pair: f"{pair[0]}={pair[1]}"),
     tuple[tuple[str, int, float], ...]: _many(_kind, "NAME:DIM:INFORMATIVENESS,...", lambda k: ":".join(map(str, k))),
     str | int: _one(lambda text: int(text) if text.lstrip("-").isdigit() else text, "NAME|INT"),

@@ -48,6 +48,8 @@ class Common:
     """Continue the run in --out, which must have been started with the same options."""
     seeds: options.Seeds = (0,)
     """One run for each, together in one program."""
+    adversarial: bool = False
+    """Rank moved features beside the real ones (AMR), see --amr."""
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
     hiding: tyro.conf.OmitArgPrefixes[missing.Hiding] = missing.NOTHING_HIDDEN
     running: tyro.conf.OmitArgPrefixes[Running] = Running()
@@ -71,9 +73,9 @@ def run(argv: list[str]) -> int:
 
 
 def _options_of(name: str) -> Any:
-    """The dataclass that `jmmrec train NAME` is parsed into: options of reading, training, warm-up, model and MDVT."""
+    """What `jmmrec train NAME` is parsed into: options of reading, training, warm-up, model and combinators."""
     from jmmrec.models import MODELS
-    from jmmrec.train import Mdvt, TrainConfig, WarmupConfig
+    from jmmrec.train import Amr, Mdvt, TrainConfig, WarmupConfig
 
     flat = tyro.conf.arg(name="")
     groups = {
@@ -81,6 +83,7 @@ def _options_of(name: str) -> Any:
         "config": options.arguments(TrainConfig),
         "model": options.arguments(MODELS[name]),
         "mdvt": options.arguments(Mdvt, omit=("backbone", "active")),
+        "amr": options.arguments(Amr, omit=("backbone",)),
     }
     shapes: Any = {name: Annotated[cls, flat] if name in ("warmup", "config") else cls for name, cls in groups.items()}
     defaults = {name: cls() for name, cls in groups.items()} | {"config": groups["config"](**MODELS[name].training)}
@@ -90,17 +93,21 @@ def _options_of(name: str) -> Any:
 
 def _fresh(name: str, argv: list[str]) -> int:
     from jmmrec.models import MODELS, make
-    from jmmrec.train import TrainConfig, WarmupConfig, with_mdvt
+    from jmmrec.train import TrainConfig, WarmupConfig, with_amr, with_mdvt
 
     check_choice("model", name, MODELS)
     given = options.parse(_options_of(name), argv, f"jmmrec train {name}", ABOUT)
-    common, mdvt = given.common, options.changed(given.mdvt)
+    common, mdvt, amr = given.common, options.changed(given.mdvt), options.changed(given.amr)
     model = make(name, **options.values(given.model))
     warmup, config = options.make(WarmupConfig, given.warmup), options.make(TrainConfig, given.config)
-    if warmup.strategy == "none" and mdvt:
-        raise ConfigError(
-            f"--mdvt.{next(iter(mdvt)).replace('_', '-')} was given but virtual triplets are off; choose a --warmup."
-        )
+    for kind, asked, on, fix in (
+        ("mdvt", mdvt, warmup.strategy != "none", "virtual triplets are off; choose a --warmup"),
+        ("amr", amr, common.adversarial, "features are not moved; add --adversarial"),
+    ):
+        if asked and not on:
+            raise ConfigError(f"--{kind}.{next(iter(asked)).replace('_', '-')} was given but {fix}.")
+    if common.adversarial:
+        model = with_amr(model, **amr)
     if warmup.strategy != "none":
         model = with_mdvt(model, **mdvt)
     if common.resume and common.out is None:

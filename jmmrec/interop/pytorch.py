@@ -31,7 +31,7 @@ from jmmrec.models import (
     Vbpr,
     name_of,
 )
-from jmmrec.train.mdvt import Mdvt
+from jmmrec.train.wrapper import innermost
 
 # Their name -> place in our tree. {m} stands for each modality, {s} for the letter that they have for it; on our side
 # alone {m} stands for column blocks of one matrix, side by side in the order of `modalities`. None: they have it, but
@@ -205,7 +205,7 @@ def load_params(
     >>> load_params(model, arrays, model.prepare(d))["item"].shape
     (3, 2)
     """
-    model, static = (model.backbone, static["backbone"]) if isinstance(model, Mdvt) else (model, static)
+    model, static = innermost(model, static)
     tree = jax.eval_shape(model.init, jax.random.key(0), static)[0]
     shapes = {path: leaf.shape for path, leaf in _flat(tree)}
     plan = {name: places for name, places in _plan(model, modalities) if shapes.keys() >= set(places)}
@@ -234,7 +234,7 @@ def dump_params(
     >>> sorted(dump_params(BprMf(), {"user": jnp.ones((1, 2)), "item": jnp.ones((1, 2))}))
     ['item_embedding.weight', 'user_embedding.weight']
     """
-    model = model.backbone if isinstance(model, Mdvt) else model
+    model, _ = innermost(model)
     leaves = {path: np.asarray(leaf) for path, leaf in _flat(params)}
     plan = {name: places for name, places in _plan(model, modalities) if leaves.keys() >= set(places)}
     _check_filled(name_of(model), plan, leaves)
@@ -266,7 +266,7 @@ def ignored(model: Backbone, modalities: Mapping[str, str] = MODALITIES) -> list
     >>> ignored(BprMf())
     []
     """
-    model = model.backbone if isinstance(model, Mdvt) else model
+    model, _ = innermost(model)
     return _spelled([theirs for theirs, ours in TABLE[type(model)].items() if ours is None], modalities)
 
 

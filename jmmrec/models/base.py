@@ -68,9 +68,11 @@ class Backbone(Protocol):
     Attributes:
       card: what the list of models says of it; None for models of your own.
       training: options of `jmmrec.train.TrainConfig` that its authors train it with, used where none are given.
+      joined: how channels (`Encoded.modal`) become one table, `sum`, or `concat` where they stand side by side.
     """
 
     card: ClassVar[Card | None] = None
+    joined: ClassVar[str] = "sum"
     training: ClassVar[Mapping[str, Any]] = {}
 
     @property

@@ -46,6 +46,7 @@ class Dragon(Backbone):
     '2'
     """
 
+    joined = "concat"
     card = Card(
         "Zhou, Zhou, Zhang and Shen, DRAGON, ECAI",
         2023,

@@ -63,6 +63,7 @@ class Grcn(Backbone):
     'max'
     """
 
+    joined = "concat"
     card = Card(
         "Wei et al., GRCN, ACM MM", 2020, "1 or more", "(U + I) (d + M) + M U d + Σ D_m d",
         "4 I Σ D_m d + (18 + 12 R) M E d + 12 L E d, R = n_routing",

@@ -53,6 +53,7 @@ class LightGcnM(Backbone):
     3
     """
 
+    joined = "concat"
     card = Card(
         "named in MMSSL, WWW, and CI2MG, ACM MM", 2023, "1 or more", "(U + I + Σ D_m + M) d",
         "8 (L + M) E d + 4 Σ n_m D_m d, n_m items that have m, L = n_layers",

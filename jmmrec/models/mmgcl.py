@@ -52,10 +52,10 @@ class Mmgcl(Backbone):
     {'weight_decay': 0.0001}
     """
 
+    joined = "concat"
     card = Card(
         "Yi et al., MMGCL, SIGIR", 2022, "1 or more", "(U + I + Σ D_m + M) d + 2 (1 + M) d²",
-        "6 L (3 + 2 M) E d + 4 Σ n_m D_m d + 12 B² d, n_m items that have m, L = n_layers",
-    )  # fmt: skip
+        "6 L (3 + 2 M) E d + 4 Σ n_m D_m d + 12 B² d, n_m items that have m, L = n_layers")  # fmt: skip
     training: ClassVar[Mapping[str, Any]] = {"weight_decay": 1e-4}
 
     embed_dim: int = 64

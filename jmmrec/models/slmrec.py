@@ -46,6 +46,7 @@ class SlmRec(Backbone):
     {'weight_decay': 0.0001}
     """
 
+    joined = "concat"
     card = Card(
         "Tao et al., SLMRec, TMM", 2022, "1 or more", "(U + I + Σ D_m) d + (4 M + 2) d²",
         "4 L (2 + M) E d + 4 I Σ D_m d + 6 (1 + M) B² d",

@@ -32,6 +32,7 @@ class Vbpr(Backbone):
     'norm'
     """
 
+    joined = "concat"
     card = Card("He and McAuley, VBPR, AAAI", 2016, "1 or more", "(2 U + I + Σ D_m) d", "4 I Σ D_m d")
 
     embed_dim: int = 64

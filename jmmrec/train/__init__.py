@@ -1,5 +1,6 @@
 """Training: configuration, epochs, lanes, warm-up, searches, checkpoints, evaluation."""
 
+from jmmrec.train.adversarial import Amr, with_amr
 from jmmrec.train.checkpoint import Checkpoints
 from jmmrec.train.config import TrainConfig
 from jmmrec.train.evaluate import Evaluation, evaluate_split, merge_seeds
@@ -12,7 +13,7 @@ from jmmrec.train.trainer import Trainer, trainer
 from jmmrec.train.warmup import Dynamic, Hybrid, Never, Static, WarmupState
 
 __all__ = [
-    "STRATEGIES", "Checkpoints", "Dynamic", "Evaluation", "Hybrid", "Lane", "Mdvt", "Never", "Search", "Static",
+    "STRATEGIES", "Amr", "Checkpoints", "Dynamic", "Evaluation", "Hybrid", "Lane", "Mdvt", "Never", "Search", "Static",
     "TrainConfig", "Trainer", "WarmupConfig", "WarmupState", "activated", "checksum", "evaluate_scores",
-    "evaluate_split", "item_knn", "merge_seeds", "popularity", "train_lanes", "trainer", "with_mdvt",
+    "evaluate_split", "item_knn", "merge_seeds", "popularity", "train_lanes", "trainer", "with_amr", "with_mdvt",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
     inactive:  L = L_model                              (the backbone's own program; so it is with λ = 0)
     active:    L = (1 - λ) L_model + λ L_v              (Eq. 9; `scale_target="bpr"` scales L_bpr alone)
 
-L_v and the mining are in `jmmrec.losses.virtual` (Eqs. 5-8).
+L_v is in `jmmrec.train.virtual`, made of `jmmrec.losses` (Eqs. 5-8 and the variants of the paper's studies).
 """
 
 import dataclasses
@@ -12,20 +12,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import ConfigError, check_choice, check_range
-from jmmrec.losses import LOG_BASES, REDUCTIONS, mine, mine_rows, virtual_triplets
+from jmmrec.losses import LOG_BASES, REDUCTIONS, Selection, Variant
 from jmmrec.models.base import Backbone, Batch, Encoded
 from jmmrec.retrieval.topk import MEMORY, exclusion
+from jmmrec.train.virtual import choose, space, virtual_loss
+from jmmrec.train.wrapper import Wrapper
 
 
 @dataclasses.dataclass(frozen=True)
-class Mdvt(Backbone):
+class Mdvt(Wrapper):
     """Any backbone with virtual triplets.
 
     Attributes:
-      backbone: what is trained. n: items averaged on either side. lam: λ.
+      backbone: what is trained. n: items averaged on either side; 0: all over variant.tau. lam: λ.
       users: whose triplets count, `all` or those of the `batch`.
       item_pool: where items are looked for, `all`, or the positives and negatives of the `batch`
         (with users=batch: what the public code does for MMGCN).
@@ -35,13 +38,13 @@ class Mdvt(Backbone):
       exclude_train: whether training items may be chosen: `none` (they may), `neg` (not as negatives), `both`.
       active: whether the virtual loss is on; the warm-up decides this, epoch by epoch.
       memory: bytes for similarity blocks.
+      variant: what the paper's studies change, see `jmmrec.losses.Variant`.
 
     >>> from jmmrec.models import LightGcn
     >>> with_mdvt(LightGcn(), n=4).lam
     0.2
     """
 
-    backbone: Backbone
     n: int = 2
     lam: float = 0.2
     users: str = "all"
@@ -53,9 +56,12 @@ class Mdvt(Backbone):
     exclude_train: str = "none"
     active: bool = False
     memory: int = MEMORY
+    variant: Variant = Variant()
 
     def __post_init__(self) -> None:
-        check_range("n", self.n, 1, 64)
+        if isinstance(self.variant, Mapping):  # as a run record holds it
+            object.__setattr__(self, "variant", Variant(**self.variant))
+        check_range("n", self.n, 0, 64)
         check_range("lam", self.lam, 0, 1)
         check_choice("users", self.users, ("all", "batch"))
         check_choice("item_pool", self.item_pool, ("all", "batch"))
@@ -67,30 +73,26 @@ class Mdvt(Backbone):
             check_choice("refresh", self.refresh, ("batch", "epoch"))
         else:
             check_range("refresh", self.refresh, 1, 1_000_000)
-        if self.item_pool == "batch" and (self.users, self.refresh, self.exclude_train) != ("batch", "batch", "none"):
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        variant, plain = self.variant, self.refresh == "batch" and self.exclude_train == "none"
+        if self.item_pool == "batch":
+            changed = variant.choose != "similar" or variant.tau is not None
+            if self.users != "batch" or not plain or changed or not self.n:
+                raise ConfigError(
+                    "item_pool='batch' looks inside one batch, so it needs users='batch', refresh='batch', "
+                    "exclude_train='none' and the n most similar items."
+                )
+        if self.n == 0 and variant.tau is None:
+            raise ConfigError("n is 0, which stands for all items over a threshold; give n from 1, or variant.tau.")
+        if self.n == 0 and (not plain or variant.aggregate == "none" or variant.negatives == "top_n"):
             raise ConfigError(
-                "item_pool='batch' looks inside one batch, so it needs users='batch', refresh='batch' and "
-                "exclude_train='none'."
+                "n is 0, and items without number cannot be stored, paired or left out: it needs refresh='batch', "
+                "exclude_train='none', aggregate='mean', and negatives that mirror the positives."
             )
-
-    @property
-    def training(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """The backbone's."""
-        return self.backbone.training
-
-    @property
-    def rare(self) -> tuple[str, ...]:
-        """The backbone's."""
-        return self.backbone.rare
-
-    @property
-    def paces(self) -> Mapping[str, float]:
-        """The backbone's."""
-        return self.backbone.paces
-
-    def due(self, state: dict) -> jax.Array | bool:
-        """The backbone's."""
-        return self.backbone.due(state["backbone"])
+        if variant.n_min > self.n or (self.n == 0 and variant.choose != "similar"):
+            raise ConfigError(f"n is {self.n} but n_min is {variant.n_min}, choose {variant.choose!r}; raise n.")
 
     @property
     def counts(self) -> bool:
@@ -103,90 +105,74 @@ class Mdvt(Backbone):
         return self.refresh != "batch"
 
     def prepare(self, data: TrainingData) -> dict:
-        """The backbone's static part, and training pairs that may not be chosen."""
+        """The backbone's static part, training pairs that may not be chosen, and how often items occur.
+
+        Raises:
+          ConfigError: more virtual items than items, or a channel that the backbone does not have.
+        """
         if self.n > data.n_items:
             raise ConfigError(f"n is {self.n} but {data.name} has only {data.n_items} items; lower n.")
-        pairs = None
+        pairs, degree = None, None
         if self.exclude_train != "none":
             pairs = exclusion(data.train[:, 0], data.train[:, 1], data.n_users, data.n_items, self.memory)
-        return {"backbone": self.backbone.prepare(data), "exclude": pairs, "n_users": jnp.zeros((data.n_users, 0))}
+        if self.variant.choose != "similar":
+            degree = jnp.asarray(np.bincount(data.train[:, 1], minlength=data.n_items), jnp.int32)
+        inner = self.backbone.prepare(data)
+        if self.variant.similarity:  # refused now rather than in the first step
+            params, state = jax.eval_shape(self.backbone.init, jax.random.key(0), inner)
+            jax.eval_shape(self._near, params, state, inner)
+        return {"backbone": inner, "exclude": pairs, "degree": degree, "n_users": jnp.zeros((data.n_users, 0))}
+
+    def _near(self, params, state, static) -> tuple[jax.Array, jax.Array]:
+        return space(self, self.backbone.encode(params, state, static, None, train=False))
 
     def init(self, key: jax.Array, static: dict) -> tuple[Any, dict]:
         """The backbone's parameters; room for mined items where they are stored."""
         params, state = self.backbone.init(key, static["backbone"])
         mined = jnp.zeros((len(static["n_users"]), self.n), jnp.int32)
-        return params, {"backbone": state, "mined": (mined, mined) if self.stored else ()}
+        keep = None if self.variant.tau is None else jnp.zeros(mined.shape, bool)
+        return params, {"backbone": state, "mined": Selection(mined, mined, keep, keep) if self.stored else ()}
 
     def epoch(self, params, state: dict, static: dict, key: jax.Array) -> tuple[dict, Any]:
         """The backbone's hook; with stored mining, from the tables as they stand."""
-        inner, aux = self.backbone.epoch(params, state["backbone"], static["backbone"], key)
-        state = state | {"backbone": inner}
+        state, aux = super().epoch(params, state, static, key)
         if self.counts and self.stored:
-            encoded = self.backbone.encode(params, inner, static["backbone"], aux, key=key, train=True)
-            state = state | {"mined": self._mine(encoded, static["exclude"])}
+            encoded = super().encode(params, state, static, aux, key=key, train=True)
+            state = state | {"mined": choose(self, space(self, encoded), static["exclude"], static["degree"])}
         return state, aux
-
-    def before_batch(self, params, state: dict, static: dict, aux, batch: Batch, key) -> tuple[dict, dict]:
-        """The backbone's hook."""
-        inner, log = self.backbone.before_batch(params, state["backbone"], static["backbone"], aux, batch, key)
-        return state | {"backbone": inner}, log
 
     def encode(self, params, state: dict, static: dict, aux, *, features=None, key=None, train) -> Encoded:
         """The backbone's tables; in training with what the virtual loss reads."""
-        encoded = self.backbone.encode(
-            params, state["backbone"], static["backbone"], aux, features=features, key=key, train=train
-        )
+        encoded = super().encode(params, state, static, aux, features=features, key=key, train=train)
         if not (self.counts and train):
             return encoded
-        extra = encoded.extra | {"exclude": static["exclude"], "mined": state["mined"]}
-        return encoded.replace(extra=extra)
+        extra = {"exclude": static["exclude"], "degree": static["degree"], "mined": state["mined"]}
+        return encoded.replace(extra=encoded.extra | extra)
 
     def loss(self, params, encoded: Encoded, batch: Batch, key) -> tuple[jax.Array, dict]:
         """The backbone's loss, aligned with the virtual one while active (Eq. 9)."""
         total, parts = self.backbone.loss(params, encoded, batch, key)
         if not self.counts:
             return total, parts
-        virtual = self._virtual(encoded, batch)
+        virtual = virtual_loss(self, encoded, batch)
+        parts = parts | {"model": total, "virtual": virtual}
+        if self.variant.scale == "add":
+            return total + self.lam * virtual, parts
         scaled = total if self.scale_target == "total" else parts["bpr"]
-        return total - self.lam * scaled + self.lam * virtual, parts | {"model": total, "virtual": virtual}
+        return total - self.lam * scaled + self.lam * virtual, parts
 
     def after_batch(self, state: dict, encoded: Encoded, batch: Batch) -> dict:
         """The backbone's hook; mines anew every k steps, from the tables of this step."""
-        state = state | {"backbone": self.backbone.after_batch(state["backbone"], encoded, batch)}
+        state = super().after_batch(state, encoded, batch)
         if self.counts and not isinstance(self.refresh, str):
-            exclude = encoded.extra["exclude"]
-            due = (batch.step + 1) % self.refresh == 0
-            mined = jax.lax.cond(due, lambda: self._mine(encoded, exclude), lambda: state["mined"])
+            extra, due = encoded.extra, (batch.step + 1) % self.refresh == 0
+
+            def _mined() -> Selection:
+                return choose(self, space(self, encoded), extra["exclude"], extra["degree"])
+
+            mined = jax.lax.cond(due, _mined, lambda: state["mined"])
             state = state | {"mined": mined}
         return state
-
-    def remarks(self, parts: Mapping[str, float]) -> tuple[str, ...]:
-        """The backbone's."""
-        return self.backbone.remarks(parts)
-
-    def _mine(self, encoded: Encoded, pairs) -> tuple[jax.Array, jax.Array]:
-        top = pairs if self.exclude_train == "both" else None
-        return mine(
-            encoded.user, encoded.item, self.n, exclude_top=top, exclude_bottom=pairs, memory=self.memory
-        )  # fmt: skip
-
-    def _virtual(self, encoded: Encoded, batch: Batch) -> jax.Array:
-        user, item, mask = encoded.user, encoded.item, None
-        if self.item_pool == "batch":
-            user, mask = user[batch.user], batch.mask
-            columns = jnp.stack([batch.positive, batch.negative], axis=1).ravel()
-            item, allowed = item[columns], jnp.repeat(mask, 2)[None]
-            top, bottom = mine_rows(user, item, self.n, allowed_top=allowed, allowed_bottom=allowed)
-        elif self.users == "batch" and not self.stored and self.exclude_train == "none":
-            user, mask = user[batch.user], batch.mask
-            top, bottom = mine(user, item, self.n, memory=self.memory)
-        else:
-            top, bottom = encoded.extra["mined"] or self._mine(encoded, encoded.extra["exclude"])
-            if self.users == "batch":
-                user, mask, top, bottom = user[batch.user], batch.mask, top[batch.user], bottom[batch.user]
-        return virtual_triplets(
-            user, item, top, bottom, mask=mask, reduction=self.reduction, log_base=self.log_base
-        )  # fmt: skip
 
 
 def with_mdvt(backbone: Backbone, **options: Any) -> Mdvt:

@@ -15,26 +15,45 @@ import jax
 
 from jmmrec.errors import CheckpointError, ConfigError
 from jmmrec.models import MODELS, Backbone, make, name_of
+from jmmrec.train.adversarial import Amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.lane import Lane
 from jmmrec.train.mdvt import Mdvt
+from jmmrec.train.wrapper import Wrapper
 
+COMBINATORS = {"amr": Amr, "mdvt": Mdvt}  # from the inside out
 PACKAGES = ("jmmrec", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
 
 def model_record(model: Backbone) -> dict[str, Any]:
-    """A model as plain values: name, options, and those of MDVT where it is wrapped in it.
+    """A model as plain values: name, options, and those of the combinators it is wrapped in.
 
     >>> from jmmrec.models import BprMf
     >>> model_record(BprMf(embed_dim=8))["options"]["embed_dim"]
     8
     """
-    if isinstance(model, Mdvt):
-        own = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
-        own = {k: v for k, v in own.items() if k not in ("backbone", "active")}
-        return model_record(model.backbone) | {"mdvt": own}
+    for kind, cls in COMBINATORS.items():
+        if isinstance(model, cls):
+            own = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
+            own = {k: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for k, v in own.items()
+                   if k not in ("backbone", "active")}  # fmt: skip
+            return model_record(model.backbone) | {kind: own}
     options = dataclasses.asdict(model) if dataclasses.is_dataclass(model) else {}
     return {"name": name_of(model), "options": options}
+
+
+def wrappings(model: Backbone) -> list[str]:
+    """Short names of the combinators around a backbone, from the inside out.
+
+    >>> from jmmrec.models import Vbpr
+    >>> wrappings(Mdvt(Amr(Vbpr())))
+    ['amr', 'mdvt']
+    """
+    found = []
+    while isinstance(model, Wrapper):
+        found = [kind for kind, cls in COMBINATORS.items() if isinstance(model, cls)] + found
+        model = model.backbone
+    return found
 
 
 def model_from(record: dict[str, Any]) -> Backbone:
@@ -46,7 +65,10 @@ def model_from(record: dict[str, Any]) -> Backbone:
     if record["name"] not in MODELS:
         raise ConfigError(f"the run's model {record['name']!r} is not one of jmmrec's; pass the model object itself.")
     backbone = make(record["name"], **_tuples(record["options"]))
-    return Mdvt(backbone, **record["mdvt"]) if "mdvt" in record else backbone
+    for kind, cls in COMBINATORS.items():
+        if kind in record:
+            backbone = cls(backbone, **_tuples(record[kind]))
+    return backbone
 
 
 def _tuples(value: Any) -> Any:

@@ -233,6 +233,18 @@ OPTIONS = [
     Bad("no virtual items", (*STATIC, "--mdvt.n", "0"), ("n is 0",)),
     Bad("more virtual items than items", (*STATIC, "--mdvt.n", "60"), ("n is 60", "24 items")),
     Bad("batch pool for all users", (*STATIC, "--mdvt.item-pool", "batch"), ("item_pool", "users='batch'")),
+    Bad(
+        "similarity of a channel that is not there", (*STATIC, "--mdvt.variant.similarity", "smell"), ("'smell'", "id")
+    ),
+    Bad("threshold above 1", (*STATIC, "--mdvt.variant.tau", "7"), ("tau is 7",)),
+    Bad("least number without a threshold", (*STATIC, "--mdvt.variant.n-min", "1"), ("n_min is 1", "tau")),
+    Bad("AMR without AMR", (*FREEDOM, "--amr.eps", "0.2"), ("--amr.eps", "--adversarial")),
+    Bad("AMR without features", (*TRAIN, "--adversarial"), ("BprMf reads no features",)),
+    Bad(
+        "AMR of an unknown modality",
+        (*FREEDOM, "--adversarial", "--amr.modalities", "smell"),
+        ("'smell'", "image, text"),
+    ),
     Bad("negative threshold", (*STATIC, "--thresholds", "-3"), ("threshold",)),
     Bad("gap 0", (*STATIC, "--gap", "0"), ("gap is 0",)),
     Bad("negative span", (*STATIC, "--span", "-1"), ("span is -1",)),

@@ -18,7 +18,7 @@ def identical(first, second) -> None:
 
 def wrapped(model, dataset, static, state, batch, **options):
     """The training loss of the model inside the combinator."""
-    both = {"backbone": static, "exclude": None, "n_users": np.zeros((dataset.n_users, 0))}
+    both = {"backbone": static, "exclude": None, "degree": None, "n_users": np.zeros((dataset.n_users, 0))}
     return training_loss(with_mdvt(model, n=2, **options), both, {"backbone": state, "mined": ()}, batch)
 
 

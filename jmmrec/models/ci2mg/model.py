@@ -47,11 +47,11 @@ class Ci2mg(Backbone):
     256
     """
 
+    joined = "concat"
     card = Card(
         "Lin et al., CI2MG, ACM MM", 2023, "1 or more",
         "(U + I) d + Σ D_m d + M (K + 2 d) d + 2 M (M - 1) I r, r = 8",
-        "12 (M + L) E d + 6 Σ n_m D_m d + 12 M L I K d + (4 M (M - 1) + 6 M) I² d, n_m observed items",
-    )  # fmt: skip
+        "12 (M + L) E d + 6 Σ n_m D_m d + 12 M L I K d + (4 M (M - 1) + 6 M) I² d, n_m observed items")  # fmt: skip
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-4, "batch_size": 1024, "decay": 0.96}
 
     embed_dim: int = 64
