@@ -7,6 +7,7 @@ from jmmrec.data import Dataset, Modality, SyntheticConfig, replay, synthesize
 from jmmrec.data.knockout import KNOCKOUTS, knock_out
 from jmmrec.errors import ConfigError, DataError
 from jmmrec.knockout import Finding, ModalityAudit, audit_modalities, difference
+from jmmrec.models import Vbpr
 
 RNG = np.random.default_rng(0)
 HERE = np.array([True, True, False, True, True])
@@ -79,6 +80,7 @@ def test_known_truth() -> None:
     """One modality tells the taste, the other is noise; experiments/modality_audit.py has a hundred such draws."""
     modalities = (("image", 16, 0.9), ("text", 16, 0.0))
     data = synthesize(SyntheticConfig(n_users=200, n_items=150, modalities=modalities)).dataset
-    found = audit_modalities("vbpr", data, knockouts=[], seeds=(0, 1, 2), epochs=30, quiet=True)
+    config = {"epochs": 10, "batch_size": 512, "learning_rate": 0.005}
+    found = audit_modalities(Vbpr(embed_dim=8), data, knockouts=[], seeds=(0, 1, 2), quiet=True, **config)
     assert found.uses("image") is True and found.uses("text") is not True
     assert [(f.modality, f.how) for f in found.findings] == [("image", "permuted"), ("text", "permuted")]

@@ -48,8 +48,7 @@ def test_any_number_of_modalities_of_any_names(name, names) -> None:
     model, dataset = build(name), with_modalities(data(), *names)
     static, params, state = prepared(model, dataset)
     loss = training_loss(model, static, state, batch_of(dataset))
-    found = jax.jit(jax.value_and_grad(loss) if len(names) > 1 else loss)(params)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    assert np.isfinite(jax.jit(loss)(params))
     encoded = model.encode(params, state, static, None, train=False)
     assert encoded.user.shape[1] == encoded.item.shape[1]
     expected = set(names) if "features" in static else set()
