@@ -27,8 +27,8 @@ class Compare:
     """test or valid."""
     mask: str = "train"
     """Items that may not be recommended: those of train, or of train+valid."""
-    over: str = "users"
-    """Pairs of the tests: users, or seeds."""
+    over: str = "both"
+    """What verdicts hold for: both other users and training again, users, or seeds."""
     method: str = "t"
     """Paired t-test, or wilcoxon."""
     out: Path | None = None
@@ -49,7 +49,7 @@ def run(argv: list[str]) -> int:
     if not given.metrics:
         raise ConfigError("metrics are empty; name at least one, e.g. recall@20.")
     check_output(given.out)
-    check_choice("over", given.over, ("users", "seeds"))
+    check_choice("over", given.over, ("both", "users", "seeds"))
     check_choice("method", given.method, ("t", "wilcoxon"))
     from jmmrec import api
     from jmmrec.report import comparison_table

@@ -11,8 +11,10 @@ from jmmrec.errors import JmmrecError
 COMMANDS = {
     "demo": ("jmmrec.cli.demo", "FREEDOM with and without virtual triplets on generated data: a table and curves"),
     "train": ("jmmrec.cli.train", "train a model; --resume RUN continues a run"),
+    "search": ("jmmrec.cli.search", "train with many settings, or MDVT's whole grid; choose on valid"),
     "evaluate": ("jmmrec.cli.evaluate", "metrics of a finished run on a split"),
     "compare": ("jmmrec.cli.compare", "a table of several runs with paired tests"),
+    "report": ("jmmrec.cli.report", "tables, figures and one HTML page of finished runs"),
     "recommend": ("jmmrec.cli.recommend", "top-K lists of a finished run in the original ids"),
     "data": ("jmmrec.cli.data", "describe, convert, split data sets, hide modalities, or generate one"),
     "models": ("jmmrec.cli.models", "what can be trained"),

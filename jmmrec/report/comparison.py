@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from jmmrec.errors import ConfigError, JmmrecError, check_choice
-from jmmrec.report.stats import MIN_PAIRS, holm, interval, matched, paired_test
+from jmmrec.report.stats import MIN_PAIRS, crossed_test, holm, interval, matched, paired_test
 from jmmrec.report.tables import Cell, Estimate, Table
 
 
@@ -49,7 +49,7 @@ def comparison_table(
     metrics: Sequence[str],
     baseline: str | None = None,
     *,
-    over: str = "users",
+    over: str = "both",
     method: str = "t",
     level: float = 0.95,
     title: str = "",
@@ -63,7 +63,8 @@ def comparison_table(
       evaluations: name shown -> evaluation; all of one split, one mask and the same users.
       metrics: names such as "recall@20".
       baseline: one of the names, or None for no tests.
-      over: pairs are "users" (values averaged over seeds) or "seeds" (means over users).
+      over: what a verdict holds for: other users and training again (`both`, see `crossed_test`; with one seed, or
+        method wilcoxon, `users`), other `users` of the models as trained, or `seeds`.
       method: "t" or "wilcoxon".
       level: coverage of the intervals.
       title: one line above the table.
@@ -76,7 +77,7 @@ def comparison_table(
       ConfigError: unknown metric, baseline, `over` or `method`.
       JmmrecError: no evaluation, different splits, masks or users, or over seeds different seeds.
     """
-    check_choice("over", over, ("users", "seeds"))
+    check_choice("over", over, ("both", "users", "seeds"))
     facts = _facts(evaluations)
     _check_metrics(evaluations, metrics)
     notes = [_interval_note(evaluations, level)]
@@ -146,19 +147,31 @@ def _tests(
 ) -> tuple[dict[tuple[str, str], float], str]:
     """Adjusted p by (model, metric), and the note that says what was tested."""
     base = evaluations[baseline]
-    n = len(base.users) if over == "users" else len(base.seeds)
+    alone = over == "both" and min(len(e.seeds) for e in evaluations.values()) < 2
+    over = "users" if alone or (over == "both" and method != "t") else over
+    n = len(base.seeds) if over == "seeds" else len(base.users)
     if n < MIN_PAIRS:
-        return {}, f"No marks: n too small, {n} {over} give no verdict."
+        return {}, f"No marks: n too small, {n} {'seeds' if over == 'seeds' else 'users'} give no verdict."
     p_values = {}
     for name, evaluation in evaluations.items():
         for metric in metrics if name != baseline else ():
-            pairs = _pairs(name, evaluation, base, metric, over)
-            p_values[name, metric] = paired_test(*pairs, method=method).p
+            p_values[name, metric] = _p(name, evaluation, base, metric, over, method)
     adjusted = dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
     test = "t-test" if method == "t" else "Wilcoxon test"
-    means = "their values averaged over seeds" if over == "users" else "means over users"
-    note = f"* p < 0.05, ** p < 0.01 against {baseline}: paired {test} over {n} {over} ({means}), "
-    return adjusted, note + f"Holm-corrected for {len(adjusted)} tests."
+    means = {"users": "their values averaged over seeds", "seeds": "means over users"}
+    what = f"t-test over {n} users and over seeds"
+    if over in means:
+        what = f"paired {test} over {n} {over} ({means[over]})"
+    note = f"* p < 0.05, ** p < 0.01 against {baseline}: {what}, Holm-corrected for {len(adjusted)} tests."
+    return adjusted, note + (" With one seed it says nothing of training again." if alone else "")
+
+
+def _p(name: str, evaluation: EvaluationLike, base: EvaluationLike, metric: str, over: str, method: str) -> float:
+    if over == "both":
+        orders = [np.argsort(e.users) for e in (evaluation, base)]
+        sides = [e.per_user[metric][:, o] for e, o in zip((evaluation, base), orders, strict=True)]
+        return crossed_test(*sides).p
+    return paired_test(*_pairs(name, evaluation, base, metric, over), method=method).p
 
 
 def _pairs(

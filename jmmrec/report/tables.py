@@ -1,6 +1,7 @@
-"""Tables for people (console, Markdown) and for programs (CSV)."""
+"""Tables for people (console, Markdown, LaTeX, HTML) and for programs (CSV)."""
 
 import csv
+import html
 import io
 import itertools
 import pathlib
@@ -112,17 +113,61 @@ class Table:
             writer.writerow([*itertools.chain(*cells), *self.facts.values()])
         return file.getvalue()
 
+    def latex(self) -> str:
+        """The table for LaTeX (package booktabs), marks as superscripts, facts and notes below it.
+
+        >>> cell = Estimate(Interval(0.5, 0.4, 0.6, 3, 0.04), p=0.001)
+        >>> print(Table("", ("model", "ndcg@10"), (("A_B", cell),)).latex())
+        \\begin{tabular}{lr}
+        \\toprule
+        model & ndcg@10 \\\\
+        \\midrule
+        A\\_B & $0.5000 \\pm 0.1000^{**}$ \\\\
+        \\bottomrule
+        \\end{tabular}
+        <BLANKLINE>
+        """
+        sides = "".join("r" if self._numeric(k) else "l" for k in range(len(self.columns)))
+        rows = [" & ".join(map(self._latex_cell, row)) + r" \\" for row in self.rows]
+        head = " & ".join(_escaped(name) for name in self.columns) + r" \\"
+        begin, end = rf"\begin{{tabular}}{{{sides}}}", r"\end{tabular}"
+        lines = [begin, r"\toprule", head, r"\midrule", *rows, r"\bottomrule", end]
+        title = [_escaped(self.title) + r"\\[1ex]"] if self.title else []
+        return "\n".join([*title, *lines, *(r"\par\smallskip " + _escaped(note) for note in self.remarks)]) + "\n"
+
+    def _latex_cell(self, cell: Cell) -> str:
+        if not isinstance(cell, Estimate):
+            return _escaped(self._text(cell))
+        number = self._text(Estimate(cell.interval)).replace("±", r"\pm")
+        return f"${number}^{{{cell.mark}}}$" if cell.mark else f"${number}$"
+
+    def html(self) -> str:
+        """The table as an HTML fragment, with title, facts and notes around it.
+
+        >>> Table("", ("a",), ((1,),)).html().splitlines()[1]
+        '<table><thead><tr><th>a</th></tr></thead><tbody>'
+        """
+        sides = ["" if not self._numeric(k) else ' class="number"' for k in range(len(self.columns))]
+        head = "".join(f"<th{side}>{html.escape(name)}</th>" for name, side in zip(self.columns, sides, strict=True))
+        texts = [[html.escape(self._text(cell)) for cell in row] for row in self.rows]
+        cells = [[f"<td{s}>{text}</td>" for text, s in zip(row, sides, strict=True)] for row in texts]
+        rows = [f"<tr>{''.join(row)}</tr>" for row in cells]
+        title = f"<h3>{html.escape(self.title)}</h3>" if self.title else ""
+        notes = [f'<p class="note">{html.escape(note)}</p>' for note in self.remarks]
+        return "\n".join([title, f"<table><thead><tr>{head}</tr></thead><tbody>", *rows, "</tbody></table>", *notes])
+
     def save(self, path: str | pathlib.Path) -> pathlib.Path:
-        """Writes Markdown or CSV, as the ending `.md` or `.csv` says, and returns the path.
+        """Writes Markdown, CSV or LaTeX, as the ending `.md`, `.csv` or `.tex` says, and returns the path.
 
         Raises:
           ConfigError: another ending.
         """
         path = pathlib.Path(path)
-        if path.suffix not in (".md", ".csv"):
-            raise ConfigError(f"{path.name} ends in {path.suffix!r}; a table is written as .md or .csv.")
+        writers = {".md": self.markdown, ".csv": self.csv, ".tex": self.latex}
+        if path.suffix not in writers:
+            raise ConfigError(f"{path.name} ends in {path.suffix!r}; a table is written as .md, .csv or .tex.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.markdown() if path.suffix == ".md" else self.csv(), encoding="utf-8")
+        path.write_text(writers[path.suffix](), encoding="utf-8")
         return path
 
     def __rich__(self) -> "rich.table.Table":
@@ -161,6 +206,14 @@ class Table:
     @staticmethod
     def _wide_names(name: str) -> list[str]:
         return [name, *(f"{name}_{part}" for part in ("low", "high", "p"))]
+
+
+def _escaped(text: str) -> str:
+    """Text for LaTeX; ± as in mathematics."""
+    marked = "".join("\\" + c if c in "&%$#_{}" else c for c in text.replace("\\", "/"))
+    for sign, command in (("±", r"$\pm$"), ("λ", r"$\lambda$"), ("≥", r"$\geq$"), ("<", "$<$"), (">", "$>$")):
+        marked = marked.replace(sign, command)
+    return marked
 
 
 def _wide_cells(cell: Cell) -> list[object]:

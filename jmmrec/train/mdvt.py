@@ -129,9 +129,13 @@ class Mdvt(Wrapper):
     def init(self, key: jax.Array, static: dict) -> tuple[Any, dict]:
         """The backbone's parameters; room for mined items where they are stored."""
         params, state = self.backbone.init(key, static["backbone"])
+        return params, {"backbone": state, "mined": self.room(static)}
+
+    def room(self, static: dict) -> Selection | tuple:
+        """Room for mined items, if they outlive a step."""
         mined = jnp.zeros((len(static["n_users"]), self.n), jnp.int32)
         keep = None if self.variant.tau is None else jnp.zeros(mined.shape, bool)
-        return params, {"backbone": state, "mined": Selection(mined, mined, keep, keep) if self.stored else ()}
+        return Selection(mined, mined, keep, keep) if self.stored else ()
 
     def epoch(self, params, state: dict, static: dict, key: jax.Array) -> tuple[dict, Any]:
         """The backbone's hook; with stored mining, from the tables as they stand."""

@@ -100,10 +100,7 @@ class Search:
 
     def current(self, trunk: Lane) -> int | None:
         """T_cur: plain epochs of the dynamic run, or None if it never switched on."""
-        dynamic, state = self.warmup.hybrid.dynamic, WarmupState()
-        for record in trunk.history:
-            state = dynamic.update(state, record["epoch"], record["loss"])
-        return state.since
+        return switched_on(trunk, self.warmup.hybrid.dynamic)
 
     def grow(self, lanes: Sequence[Lane]) -> list[Lane]:
         """All lanes, with a snapshot of each trunk that needs one now and without those no longer needed."""
@@ -135,22 +132,8 @@ class Search:
         return lane if role == lane.role else dataclasses.replace(lane, role=role)
 
     def _bud(self, trunk: Lane) -> Lane | None:
-        count = trunk.epoch
-        role = self._wanted(count, trunk)
-        if role is None or trunk.train is None:
-            return None
-        previous = trunk.history[-1]["loss"] if trunk.history else None
-        # As if patience had been reset just before the last plain epoch was judged.
-        stale = int(trunk.best_epoch != count - 1) if self.reset_patience and count else trunk.stale
-        return dataclasses.replace(
-            trunk,
-            label=f"seed {trunk.seed}, T={count}",
-            role=role,
-            policy=Static(count),
-            warmup=WarmupState(True, count, previous),
-            stale=stale,
-            born=count,
-        )
+        role = self._wanted(trunk.epoch, trunk)
+        return None if role is None or trunk.train is None else snapshot(trunk, role, self.reset_patience)
 
     def outcomes(self, lanes: Sequence[Lane], seed: int) -> dict[str, Lane]:
         """The lane that each wanted strategy ends with, chosen on valid alone; the trunk where it never switched on."""
@@ -184,3 +167,27 @@ class Search:
         scratch = sum(at.get(count, trunk).epoch for count in counts)
         scratch += trunk.epoch if "none" in self.strategies else 0
         return sum(lane.epoch - lane.born for lane in mine), scratch
+
+
+def snapshot(trunk: Lane, role: str, reset_patience: bool = False) -> Lane:
+    """A trunk as it stands, switched on: the branch that continues from here with virtual triplets."""
+    count = trunk.epoch
+    # As if patience had been reset just before the last plain epoch was judged.
+    stale = int(trunk.best_epoch != count - 1) if reset_patience and count else trunk.stale
+    return dataclasses.replace(
+        trunk,
+        label=f"seed {trunk.seed}, T={count}",
+        role=role,
+        policy=Static(count),
+        warmup=WarmupState(True, count, trunk.history[-1]["loss"] if trunk.history else None),
+        stale=stale,
+        born=count,
+    )
+
+
+def switched_on(trunk: Lane, dynamic: Dynamic) -> int | None:
+    """T_cur: plain epochs before the dynamic rule switches on in this trunk's losses; None if it never does."""
+    state = WarmupState()
+    for record in trunk.history:
+        state = dynamic.update(state, record["epoch"], record["loss"])
+    return state.since

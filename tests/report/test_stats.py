@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jmmrec.errors import ConfigError, JmmrecError
-from jmmrec.report import holm, interval, matched, paired_test
+from jmmrec.report import crossed_test, holm, interval, matched, paired_test
 
 RNG = np.random.default_rng(7)
 
@@ -118,3 +118,26 @@ def test_holm_is_the_step_down_rule(p: list[float]) -> None:
 def test_holm_refuses_what_is_no_probability(bad: float) -> None:
     with pytest.raises(ConfigError, match="p_values hold"):
         holm([0.1, bad])
+
+
+@pytest.mark.parametrize(("by_user", "by_seed"), [(1.0, 0.0), (0.3, 0.3), (0.3, 0.02), (0.0, 0.3)])
+def test_crossed_test_holds_its_level_however_chance_is_spread(by_user, by_seed) -> None:
+    """No difference but chance: by user, by seed (lifting all users alike), within; 3 seeds against 4."""
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(1000):
+        taste = by_user * rng.normal(size=60)
+        a, b = (taste + by_seed * rng.normal(size=(n, 1)) + rng.normal(size=(n, 60)) for n in (3, 4))
+        found += crossed_test(a, b).p < 0.05
+    assert found <= 0.05 * 1000
+
+
+def test_crossed_test_finds_what_is_there_and_refuses() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.5, 1, (5, 200)), rng.normal(0, 1, (5, 200))
+    found = crossed_test(a, b)
+    assert found.p < 1e-3 and found.low < found.difference < found.high and found.low > 0
+    assert crossed_test(b, a).difference == pytest.approx(-found.difference)
+    assert crossed_test(a, a[::-1]).p == pytest.approx(1.0)
+    for bad, word in (((a[:1], b), "1 and 5 seeds"), ((a[:, :3], b[:, :3]), "3 users"), ((a, b[:, 1:]), "same users")):
+        with pytest.raises(JmmrecError, match=word):
+            crossed_test(*bad)

@@ -78,8 +78,9 @@ def test_console() -> None:
 def test_save_follows_the_ending(tmp_path) -> None:
     assert TABLE.save(tmp_path / "new" / "t.md").read_text() == TABLE.markdown()
     assert TABLE.save(tmp_path / "t.csv").read_text() == TABLE.csv()
-    with pytest.raises(JmmrecError, match=r"ends in '\.tex'"):
-        TABLE.save(tmp_path / "t.tex")
+    assert TABLE.save(tmp_path / "t.tex").read_text() == TABLE.latex()
+    with pytest.raises(JmmrecError, match=r"ends in '\.xls'"):
+        TABLE.save(tmp_path / "t.xls")
 
 
 def test_a_row_of_the_wrong_length_is_refused() -> None:
@@ -96,8 +97,7 @@ def test_comparison_marks_what_differs_and_only_that() -> None:
     assert [cell.p for cell in same[1:]] == [1.0, 1.0]
     assert table.facts == {"split": "test", "masked": "train", "users": 50, "seeds": "0:3"}
     assert table.remarks[-1] == (
-        "* p < 0.05, ** p < 0.01 against base: paired t-test over 50 users (their values averaged over seeds), "
-        "Holm-corrected for 4 tests."
+        "* p < 0.05, ** p < 0.01 against base: t-test over 50 users and over seeds, Holm-corrected for 4 tests."
     )
 
 
@@ -121,6 +121,15 @@ def test_different_seeds_get_a_column() -> None:
     table = comparison_table({"A": evaluation(), "B": evaluation(0.1, seeds=(0, 7))}, ["recall@20"])
     assert table.columns == ("model", "seeds", "recall@20")
     assert [row[1] for row in table.rows] == ["0:3", "0,7"]
+
+
+def test_over_users_alone_where_seeds_cannot_say() -> None:
+    runs = {"base": evaluation(seeds=(0,)), "better": evaluation(0.05, seeds=(0,))}
+    told = comparison_table(runs, ["recall@20"], "base").remarks[-1]
+    assert "paired t-test over 50 users" in told and told.endswith("With one seed it says nothing of training again.")
+    runs = {"base": evaluation(), "better": evaluation(0.05)}
+    assert "paired t-test over 50 users" in comparison_table(runs, ["recall@20"], "base", over="users").remarks[-1]
+    assert "paired Wilcoxon" in comparison_table(runs, ["recall@20"], "base", method="wilcoxon").remarks[-1]
 
 
 def test_too_few_pairs_mark_nothing_and_say_so() -> None:

@@ -1,0 +1,283 @@
+"""MDVT's whole grid on shared trunks: λ, n, static thresholds, gaps and spans, every run from scratch but trained once.
+
+Until virtual triplets come in, all settings of a seed are the same run. One trunk is trained for each seed; where some
+setting may switch on a snapshot is kept, and each pair of λ and n continues from it. Dynamic and hybrid settings are
+read from these branches, since a dynamic run is the branch of the epoch where its rule switched on.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jmmrec.api import DataLike
+from jmmrec.data import Dataset, load
+from jmmrec.errors import ConfigError, check_range
+from jmmrec.models import Backbone, make
+from jmmrec.report.stats import interval
+from jmmrec.report.tables import Cell, Estimate, Table
+from jmmrec.train import (
+    Dynamic,
+    Evaluation,
+    Hybrid,
+    Lane,
+    Mdvt,
+    Static,
+    TrainConfig,
+    evaluate_split,
+    trainer,
+    with_mdvt,
+)
+from jmmrec.train.search import snapshot, switched_on
+from jmmrec.train.warmup import PAPER_THRESHOLDS
+from jmmrec.tuning.shelf import Shelf
+
+Key = tuple[str, float, int, float | None, int | None]  # strategy, λ, n, threshold or gap, span
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The paper's grid (MDVT, section 4.1.4), or another.
+
+    Attributes:
+      lams: λ. ns: n. thresholds: T_S. gaps: g. spans: s of the hybrid search around T_cur.
+      static_rule, dynamic_rule, dynamic_min_epoch: as in `WarmupConfig`.
+
+    >>> len(list(Grid().cells()))
+    600
+    """
+
+    lams: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    ns: tuple[int, ...] = (1, 2, 4, 8)
+    thresholds: tuple[int, ...] = PAPER_THRESHOLDS
+    gaps: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4)
+    spans: tuple[int, ...] = (1, 2, 3, 4, 5)
+    static_rule: str = "text"
+    dynamic_rule: str = "code"
+    dynamic_min_epoch: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("lams", "ns", "thresholds", "gaps", "spans"):
+            values = tuple(getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(set(values)) < len(values) or (not values and name in ("lams", "ns")):
+                raise ConfigError(f"{name} are {list(values)}; give each value once, and λ and n at all.")
+        for threshold in self.thresholds:
+            Static(threshold, self.static_rule)
+        for gap, span in itertools.product(self.gaps, self.spans):
+            Hybrid(self.dynamic(gap), span)
+        if 0 in self.lams:
+            raise ConfigError("λ = 0 is the backbone alone, which is trained in any case; leave it out.")
+
+    def dynamic(self, gap: float) -> Dynamic:
+        """The dynamic rule with this gap."""
+        return Dynamic(gap, self.dynamic_rule, self.dynamic_min_epoch)
+
+    def cells(self) -> "list[Key]":
+        """All cells: strategy, λ, n, its threshold or gap, its span."""
+        found: list[Key] = []
+        for lam, n in itertools.product(self.lams, self.ns):
+            found += [("static", lam, n, t, None) for t in self.thresholds]
+            found += [("dynamic", lam, n, g, None) for g in self.gaps]
+            found += [("hybrid", lam, n, g, s) for g, s in itertools.product(self.gaps, self.spans)]
+        return found
+
+    def counts(self, trunk: Lane) -> set[int]:
+        """Plain epochs after which some cell switches on; those that the trunk did not reach are the trunk itself."""
+        found = {Static(t, self.static_rule).first for t in self.thresholds}
+        for gap in self.gaps:
+            current = switched_on(trunk, self.dynamic(gap))
+            if current is not None:
+                found |= set(Hybrid(self.dynamic(gap), max(self.spans, default=0)).candidates(current))
+        return {count for count in found if count < trunk.epoch}
+
+    def grow(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """All lanes, with the snapshots that some cell needs or may yet need."""
+        trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}
+        have = {lane.label for lane in lanes}
+        kept = [lane for lane in lanes if lane.role == "trunk" or self._wanted(lane.born, trunks[lane.seed])]
+        buds = [snapshot(t, "waiting") for t in trunks.values() if t.train is not None and self._wanted(t.epoch, t)]
+        return kept + [bud for bud in buds if bud.label not in have]
+
+    def _wanted(self, count: int, trunk: Lane) -> bool:
+        if any(count == Static(t, self.static_rule).first for t in self.thresholds):
+            return True
+        span = max(self.spans, default=0)
+        for gap in self.gaps:
+            current = switched_on(trunk, self.dynamic(gap))
+            near = count >= trunk.epoch - span and trunk.running if current is None else abs(count - current) <= span
+            if near:
+                return True
+        return False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GridResult:
+    """A finished grid.
+
+    Attributes:
+      grid, monitor: what was searched, and the valid metric that chose. trunks: seed -> lane without virtual triplets.
+      branches: (seed, λ, n, plain epochs) -> lane. model, static, dataset, config: for evaluations.
+    """
+
+    grid: Grid
+    monitor: str
+    trunks: Mapping[int, Lane]
+    branches: Mapping[tuple[int, float, int, int], Lane]
+    model: Mdvt
+    static: Any
+    dataset: Dataset
+    config: TrainConfig
+
+    def lane(self, key: Key, seed: int) -> Lane:
+        """The run of a cell: what it would have ended with from scratch, bit for bit."""
+        strategy, lam, n, first, span = key
+        trunk = self.trunks[seed]
+
+        def at(count: int) -> Lane:
+            return self.branches.get((seed, lam, n, count), trunk)
+
+        if strategy == "static":
+            return at(Static(int(first or 0), self.grid.static_rule).first)
+        dynamic = self.grid.dynamic(float(first or 0))
+        current = switched_on(trunk, dynamic)
+        if current is None or strategy == "dynamic":
+            return trunk if current is None else at(current)
+        hybrid = Hybrid(dynamic, int(span or 0))
+        return at(hybrid.choose({t: at(t).best_score for t in hybrid.candidates(current)}, current))
+
+    def score(self, key: Key) -> list[float]:
+        """Best valid score of a cell, seed by seed."""
+        return [self.lane(key, seed).best_score for seed in self.trunks]
+
+    def best(self, strategy: str) -> Key:
+        """The cell of a strategy with the best mean valid score; of equal ones the first."""
+        return max((key for key in self.grid.cells() if key[0] == strategy), key=lambda key: np.mean(self.score(key)))
+
+    def evaluate(self, key: Key | None, split: str = "test", mask: str = "train", **options: Any) -> Evaluation:
+        """Metrics of a cell; None is the backbone alone."""
+        lanes = {seed: self.trunks[seed] if key is None else self.lane(key, seed) for seed in self.trunks}
+        runs = {seed: lane.best for seed, lane in lanes.items() if lane.best is not None}
+        options.setdefault("memory", self.config.rank_memory)
+        return evaluate_split(self.model, runs, self.static, self.dataset, split=split, mask=mask, **options)
+
+    @property
+    def epochs(self) -> tuple[int, int, int]:
+        """Epochs trained; of all different runs from scratch, each once; of every cell from scratch."""
+        trained = sum(lane.epoch for lane in self.trunks.values())
+        trained += sum(lane.epoch - lane.born for lane in self.branches.values())
+        once = sum(lane.epoch for lane in [*self.trunks.values(), *self.branches.values()])
+        every = sum(lane.epoch for lane in self.trunks.values())
+        for seed, key in itertools.product(self.trunks, self.grid.cells()):
+            every += sum(lane.epoch for lane in self._runs(key, seed))
+        return trained, once, every
+
+    def _runs(self, key: Key, seed: int) -> list[Lane]:
+        """The runs that one cell trains when it stands alone."""
+        strategy, lam, n, first, span = key
+        current = None if strategy == "static" else switched_on(self.trunks[seed], self.grid.dynamic(float(first or 0)))
+        if strategy != "hybrid" or current is None:
+            return [self.lane(key, seed)]
+        counts = Hybrid(self.grid.dynamic(float(first or 0)), int(span or 0)).candidates(current)
+        return [self.branches.get((seed, lam, n, count), self.trunks[seed]) for count in counts]
+
+    def table(self, metric: str = "recall@20") -> Table:
+        """The backbone, and of each strategy the cell that is best on valid, on valid and test."""
+        name, _, k = metric.partition("@")
+        rows: list[tuple[Cell, ...]] = []
+        for strategy in ("none", *dict.fromkeys(key[0] for key in self.grid.cells())):
+            key = None if strategy == "none" else self.best(strategy)
+            scores = [lane.best_score for lane in self.trunks.values()] if key is None else self.score(key)
+            test = self.evaluate(key, ks=(int(k),), metrics=(name,)).per_seed[metric]
+            rows.append((strategy, setting(key), Estimate(interval(scores)), Estimate(interval(test))))
+        trained, once, every = self.epochs
+        note = (
+            f"{len(self.grid.cells())} cells: {trained:,} epochs trained; {once:,} if every different run began from "
+            f"scratch, {every:,} if every cell did."
+        )
+        facts = {"masked": "train", "seeds": ",".join(map(str, self.trunks))}
+        columns = ("strategy", "setting", f"valid {self.monitor}", f"test {metric}")
+        return Table("", columns, tuple(rows), (note,), facts)
+
+    def claims(self, metric: str = "recall@20") -> str:
+        """What a choice of the cell on test rows would have claimed beside the honest number."""
+        name, _, k = metric.partition("@")
+        known: dict[tuple[int, ...], float] = {}
+        found: dict[Key, float] = {}
+        for key in self.grid.cells():
+            lanes = [self.lane(key, seed) for seed in self.trunks]
+            same = tuple(map(id, lanes))
+            known[same] = known.get(same) or self.evaluate(key, ks=(int(k),), metrics=(name,)).mean[metric]
+            found[key] = known[same]
+        honest = max(found, key=lambda key: np.mean(self.score(key)))
+        most = max(found, key=lambda key: found[key])
+        return (
+            f"Chosen on valid, test {metric} is {found[honest]:.4f} ({honest[0]}, {setting(honest)}). "
+            f"Chosen on test it would be told as {found[most]:.4f} ({most[0]}, {setting(most)}), "
+            f"{found[most] - found[honest]:.4f} more than it is worth."
+        )
+
+
+def setting(key: Key | None) -> str:
+    """A cell in words.
+
+    >>> setting(("hybrid", 0.2, 4, 0.1, 2))
+    'λ 0.2, n 4, g 0.1, s 2'
+    """
+    if key is None:
+        return ""
+    strategy, lam, n, first, span = key
+    which = f"T {first}" if strategy == "static" else f"g {first}"
+    return f"λ {lam}, n {n}, {which}" + ("" if span is None else f", s {span}")
+
+
+def mdvt_grid(
+    model: str | Backbone,
+    data: DataLike,
+    grid: Grid = Grid(),
+    *,
+    mdvt: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (0,),
+    config: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    say: Any = None,
+) -> GridResult:
+    """Trains MDVT's grid on one backbone and data set.
+
+    Args:
+      mdvt: options that all cells share, e.g. {"refresh": "epoch"}. config: fields of `TrainConfig`.
+      out: a folder; called again with the same, the grid continues. say: called with a line of text now and then.
+
+    Raises:
+      ConfigError: bad options. CheckpointError: the folder is of another grid.
+
+    >>> small = Grid(lams=(0.2,), ns=(1,), thresholds=(0, 1), gaps=(), spans=())
+    >>> found = mdvt_grid("bpr", "synthetic", small, config={"epochs": 2, "patience": 9})
+    >>> found.epochs[0]
+    5
+    """
+    dataset = data if isinstance(data, Dataset) else load(data)
+    backbone = make(model) if isinstance(model, str) else model
+    settings = TrainConfig.of(backbone, **{"seeds_per_program": 1, **(config or {})})
+    base = with_mdvt(backbone, **{**(mdvt or {}), "n": max(grid.ns), "lam": grid.lams[0]})
+    bound = trainer(base, dataset.for_training(), settings)
+    shelf = Shelf(None if out is None else Path(out), bound, {
+        "grid": dataclasses.asdict(grid), "model": repr(base), "config": dataclasses.asdict(settings),
+        "data": dataset.digest, "seeds": list(seeds),
+    })  # fmt: skip
+    tell = say or (lambda text: None)
+    lanes = shelf.trunks(seeds, grid.grow, tell)
+    trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}
+    starts = [lane for lane in lanes if lane.role == "waiting" and lane.born in grid.counts(trunks[lane.seed])]
+    branches: dict[tuple[int, float, int, int], Lane] = {}
+    jobs = list(itertools.product(starts, grid.lams, grid.ns))
+    for number, (start, lam, n) in enumerate(jobs):
+        check_range("n", n, 1, dataset.n_items)
+        arm = dataclasses.replace(base, lam=lam, n=n)
+        branches[start.seed, lam, n, start.born] = lane = shelf.branch(arm, start)
+        what = f"{number + 1}/{len(jobs)}: {lane.label}, λ {lam}, n {n}"
+        tell(f"{what}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
+    return GridResult(grid, settings.monitor, trunks, branches, base, bound.static, dataset, settings)

@@ -1,0 +1,92 @@
+"""Where a grid's runs are: in memory alone, or in a folder, where finished ones are read instead of trained."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.numpy
+
+from jmmrec.errors import CheckpointError
+from jmmrec.train import Checkpoints, Lane, Mdvt, Trainer, checksum, train_lanes
+from jmmrec.train.checkpoint import pack, unpack, write_file
+from jmmrec.train.loop import Grow
+
+
+class Shelf:
+    """The runs of one grid.
+
+    Raises:
+      CheckpointError: the folder is of another grid.
+    """
+
+    def __init__(self, folder: Path | None, bound: Trainer, about: dict[str, Any]) -> None:
+        self.folder, self.bound = folder, bound
+        if folder is None:
+            return
+        path, now = folder / "grid.json", json.dumps(about, indent=1, default=str)
+        if path.exists() and path.read_text() != now:
+            raise CheckpointError(f"{path} is of another grid, model, data set or training; choose another folder.")
+        write_file(path, now.encode())
+
+    def trunks(self, seeds: Sequence[int], grow: Grow, tell: Callable[[str], None]) -> list[Lane]:
+        """Trunks and snapshots, trained or read."""
+        fresh = [self.bound.start(seed, label=f"seed {seed}, trunk", role="trunk") for seed in seeds]
+        points = None if self.folder is None else Checkpoints(self.folder / "trunks")
+        lanes = points.load(self.bound) if points and points.manifests() else fresh
+        found = train_lanes(self.bound, lanes, grow=grow, checkpoints=points)
+        for lane in found:
+            if lane.role == "trunk":
+                tell(f"{lane.label}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
+        return found
+
+    def branch(self, arm: Mdvt, start: Lane) -> Lane:
+        """A branch, trained or read; of a finished one only its best is kept."""
+        bound = dataclasses.replace(self.bound, model=dataclasses.replace(arm, active=False))
+        lane = _armed(arm, bound, start)
+        if self.folder is None:
+            return train_lanes(bound, [lane])[0]
+        where = self.folder / "branches" / f"{lane.label.replace(', ', '-').replace(' ', '')}-lam{arm.lam:g}-n{arm.n}"
+        if (where / "branch.json").exists():
+            return _read(where, lane)
+        points = Checkpoints(where)
+        lanes = points.load(bound) if points.manifests() else [lane]
+        found = train_lanes(bound, lanes, checkpoints=points)[0]
+        _write(where, found)
+        for path in sorted(points.folder.rglob("*"), reverse=True):
+            path.unlink() if path.is_file() else path.rmdir()
+        points.folder.rmdir()
+        return found
+
+
+def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
+    """A snapshot with room for the mined items of this n."""
+
+    def fitted(state: dict) -> dict:
+        return state | {"mined": arm.room(bound.static)}
+
+    assert start.train is not None
+    train = start.train._replace(state=fitted(start.train.state))
+    best = start.best and (start.best[0], fitted(start.best[1]))
+    return dataclasses.replace(start, role="branch", train=train, best=best)
+
+
+def _write(where: Path, lane: Lane) -> None:
+    write_file(where / "best.safetensors", safetensors.numpy.save(pack(lane.best, "best")))
+    about = {name: getattr(lane, name) for name in ("epoch", "best_score", "best_epoch", "stopped", "history")}
+    write_file(where / "branch.json", json.dumps(about | {"checksum": checksum(lane.best)}).encode())
+
+
+def _read(where: Path, like: Lane) -> Lane:
+    try:
+        about = json.loads((where / "branch.json").read_text())
+        arrays = safetensors.numpy.load_file(where / "best.safetensors")
+        assert like.train is not None
+        best = unpack(arrays, "best", (like.train.params, like.train.state), where / "best.safetensors")
+        if checksum(best) != about.pop("checksum"):
+            raise ValueError("its parameters are not those that were written")
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"the branch in {where} cannot be read ({error}); remove that folder.") from error
+    history = tuple(about.pop("history"))
+    return dataclasses.replace(like, train=None, best=best, history=history, **about)

@@ -1,0 +1,240 @@
+"""A search over any options of a run: by grid, at random or with Optuna. It chooses on valid and can be continued."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jmmrec.api import DataLike, fit, open_run
+from jmmrec.data import Dataset, load
+from jmmrec.errors import CheckpointError, ConfigError, check_choice, check_range
+from jmmrec.models import make
+from jmmrec.report.stats import interval
+from jmmrec.report.tables import Estimate, Table
+from jmmrec.result import Result
+from jmmrec.train import TrainConfig, WarmupConfig
+from jmmrec.train.checkpoint import write_file
+from jmmrec.train.record import RunFolder
+from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, product
+
+METHODS = ("grid", "random", "optuna")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One setting, trained.
+
+    Attributes:
+      settings: option -> value. scores: seed -> best valid score. epochs: trained. result: of the run.
+    """
+
+    settings: Mapping[str, Any]
+    scores: Mapping[int, float]
+    epochs: int
+    result: Result
+
+    @property
+    def score(self) -> float:
+        """Mean valid score over seeds."""
+        return float(np.mean(list(self.scores.values())))
+
+    @property
+    def name(self) -> str:
+        """The settings, for tables."""
+        return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+      monitor: valid metric that chose. trials: in the order of training. folder: where they are, or None.
+    """
+
+    monitor: str
+    trials: tuple[Trial, ...]
+    folder: Path | None = None
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the best valid score; of equal ones the first."""
+        return max(self.trials, key=lambda trial: trial.score)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained in all."""
+        return sum(trial.epochs for trial in self.trials)
+
+    def table(self, most: int = 20) -> Table:
+        """Trials by valid score, the best first."""
+        ranked = sorted(self.trials, key=lambda trial: -trial.score)
+        rows = tuple((t.name, Estimate(interval(list(t.scores.values()))), t.epochs) for t in ranked[:most])
+        notes = [f"{len(self.trials)} settings, {self.epochs} epochs."]
+        notes += [f"The first {most} are shown."] if len(ranked) > most else []
+        seeds = ",".join(map(str, self.trials[0].scores))
+        return Table("", ("setting", f"valid {self.monitor}", "epochs"), rows, tuple(notes), {"seeds": seeds})
+
+    def claims(self, metric: str | None = None) -> str:
+        """What a choice on test rows would have claimed beside the honest number; opens test rows for all trials."""
+        name, _, k = (metric or self.monitor).partition("@")
+        found = [
+            trial.result.evaluate(split="test", ks=(int(k),), metrics=(name,)).mean[f"{name}@{k}"]
+            for trial in self.trials
+        ]
+        honest, most = found[self.trials.index(self.best)], int(np.argmax(found))
+        return (
+            f"Chosen on valid, test {name}@{k} is {honest:.4f} ({self.best.name}). "
+            f"Chosen on test it would be told as {found[most]:.4f} ({self.trials[most].name}), "
+            f"{found[most] - honest:.4f} more than it is worth."
+        )
+
+
+def search(
+    model: str,
+    data: DataLike,
+    over: Mapping[str, Axis | Sequence[Any]],
+    *,
+    method: str = "grid",
+    trials: int | None = None,
+    seeds: Sequence[int] = (0,),
+    given: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    search_seed: int = 0,
+    quiet: bool = False,
+) -> Found:
+    """Trains a model with many settings and keeps what is best on valid.
+
+    Args:
+      over: option -> values or `Range`; options are `model.…`, `config.…` (training), `mdvt.…`, `warmup.…`.
+      method: `grid` walks through all combinations, `random` draws, `optuna` learns where to look (extra `tune`).
+      trials: how many; needed but for a grid. given: options that all trials share.
+      out: a folder with a run folder for each trial; called again with the same, the search continues.
+      search_seed: of random and Optuna's proposals.
+
+    Raises:
+      ConfigError: an unknown option, a grid over a range, no number of trials. CheckpointError: another search's
+        folder.
+
+    >>> found = search("bpr", "synthetic", {"model.embed_dim": [4, 8]}, given={"config.epochs": 1}, quiet=True)
+    >>> len(found.trials), sorted(found.best.settings)
+    (2, ['model.embed_dim'])
+    """
+    check_choice("method", method, METHODS)
+    space, given = as_space(over), dict(given or {})
+    if method != "grid":
+        check_range("trials", trials or 0, 1, 1 << 20)
+    dataset = data if isinstance(data, Dataset) else load(data)
+    folder = None if out is None else Path(out)
+    book = _Book(folder, {
+        "model": model, "method": method, "search_seed": search_seed, "seeds": list(seeds), "given": given,
+        "space": {name: dataclasses.asdict(one) for name, one in space.items()}, "data": dataset.digest,
+    })  # fmt: skip
+    done: list[Trial] = []
+    for number, settings in enumerate(_proposals(space, method, trials, search_seed, book, done)):
+        book.note(number, settings)
+        path = folder and folder / f"trial-{number:04d}"
+        done.append(_trained(model, dataset, given | settings, settings, seeds, path, quiet))
+    monitor = done[0].result.config.monitor
+    return Found(monitor, tuple(done), folder)
+
+
+def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, seeds, path, quiet: bool) -> Trial:
+    parts = by_part(options)
+    backbone = make(model, **parts["model"])
+    try:
+        warmup, config = WarmupConfig(**parts["warmup"]), TrainConfig.of(backbone, **parts["config"])
+    except TypeError as error:
+        raise ConfigError(
+            f"an option among {', '.join(options)} is unknown ({error}); see jmmrec train --help."
+        ) from None
+    record = RunFolder(path) if path else None
+    if record and record.exists and record.read()["status"] == "finished":
+        result = open_run(path, dataset)
+    else:
+        result = fit(
+            backbone, dataset, warmup=warmup, mdvt=parts["mdvt"] or None, seeds=seeds, config=config, out=path,
+            resume=bool(record and record.exists), quiet=quiet,
+        )  # fmt: skip
+    scores = {seed: lane.best_score for seed, lane in result.lanes.items()}
+    return Trial(dict(settings), scores, result.epochs[0], result)
+
+
+class _Book:
+    """`search.json`: what is searched, and each trial's settings before it is trained."""
+
+    def __init__(self, folder: Path | None, about: dict[str, Any]) -> None:
+        self.path = folder and folder / "search.json"
+        self.content: dict[str, Any] = {"about": json.loads(json.dumps(about)), "trials": []}
+        if self.path and self.path.exists():
+            try:
+                found = json.loads(self.path.read_text())
+                before = found["about"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise CheckpointError(f"{self.path} cannot be read ({error}); choose another folder.") from error
+            if before != self.content["about"]:
+                what = next(k for k in about if before.get(k) != self.content["about"][k])
+                raise CheckpointError(f"{self.path} is of a search with another {what}; choose another folder.")
+            self.content = found
+
+    def settings(self, number: int) -> dict[str, Any] | None:
+        """Of a trial that was begun before."""
+        trials = self.content["trials"]
+        return trials[number] if number < len(trials) else None
+
+    def note(self, number: int, settings: Mapping[str, Any]) -> None:
+        if self.settings(number) is None:
+            self.content["trials"].append(dict(settings))
+            if self.path:
+                write_file(self.path, json.dumps(self.content, indent=1).encode() + b"\n")
+
+
+def _proposals(
+    space: Mapping[str, Axis], method: str, trials: int | None, seed: int, book: _Book, done: Sequence[Trial]
+) -> Iterator[dict[str, Any]]:
+    """Settings one after the other; `done` grows while they are asked for."""
+    if method == "grid":
+        yield from (s for n, s in enumerate(product(space)) if trials is None or n < trials)
+        return
+    if method == "random":
+        yield from (draw(space, seed, number) for number in range(trials or 0))
+        return
+    study, distributions, sampler = _study(space, seed)
+    asked = None
+    for number in range(trials or 0):
+        if asked is not None:
+            study.tell(asked, done[-1].score)
+        before = book.settings(number)
+        # A sampler for each trial, so that a search that was stopped proposes what it would have proposed.
+        study.sampler = sampler(number)
+        if before is not None:
+            study.enqueue_trial(before)
+        asked = study.ask(distributions)
+        yield dict(before or asked.params)
+
+
+def _study(space: Mapping[str, Axis], seed: int) -> tuple[Any, dict[str, Any], Any]:
+    try:
+        import optuna
+        from optuna import distributions as kinds
+    except ImportError as error:
+        raise ConfigError("method optuna needs the package: pip install 'jmmrec[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    found: dict[str, Any] = {}
+    for name, one in space.items():
+        if isinstance(one, Range):
+            kind = kinds.IntDistribution if one.whole else kinds.FloatDistribution
+            found[name] = kind(one.low, one.high, log=one.log)  # pyright: ignore[reportArgumentType]
+        else:
+            found[name] = kinds.CategoricalDistribution(one.values)
+
+    def sampler(number: int) -> Any:
+        return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+
+    return optuna.create_study(direction="maximize"), found, sampler
+
+
+__all__ = ["Choices", "Found", "Range", "Trial", "search"]

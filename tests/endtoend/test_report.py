@@ -1,0 +1,62 @@
+"""`jmmrec report`: every file, and the page as a browser shows it."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import jmmrec
+from jmmrec.cli.main import main
+from jmmrec.data import SyntheticConfig, synthesize
+from jmmrec.summary import write_summary
+
+pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    data = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
+    jmmrec.save(data, folder / "toy")
+    for name, reg in (("a", 0.0), ("b", 0.5)):
+        jmmrec.fit(
+            jmmrec.BprMf(embed_dim=4, reg=reg), folder / "toy", seeds=(0, 1), epochs=3, batch_size=64,
+            learning_rate=0.02, out=folder / name, quiet=True,
+        )  # fmt: skip
+    return folder
+
+
+def test_report_from_the_command_line(runs, tmp_path, capsys) -> None:
+    assert main(["report", str(runs / "a"), str(runs / "b"), "--out", str(tmp_path), "--title", "Two <runs>"]) == 0
+    names = {"report.html", *(f"{s}.{e}" for s in ("test", "valid") for e in ("md", "csv", "tex")),
+             *(f"{f}.{e}" for f in ("history", "sparsity") for e in ("png", "svg"))}  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert "report.html" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()
+    assert "<h1>Two &lt;runs&gt;</h1>" in page and page.count("<figure") == page.count("<svg") == 2
+    assert not re.search(r'(?:src|href)="(?!#|data:)', page), "the page needs something beside itself"
+    ids = re.findall(r'id="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) and set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+    evaluated = jmmrec.open_run(runs / "b").evaluate(ks=(20,), metrics=("recall",)).mean["recall@20"]
+    assert f"{evaluated:.4f}" in page and f"{evaluated:.4f}" in (tmp_path / "test.tex").read_text()
+    assert "masked: train" in page and "seeds: 0:2" in page and "data digest" in page
+
+
+def test_a_result_in_memory_is_reported_too(tmp_path) -> None:
+    result = jmmrec.fit("bpr", "synthetic", epochs=1, quiet=True)
+    assert write_summary({"alone": result}, tmp_path, metrics=("ndcg@10",))[0].name == "report.html"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_a_browser_shows_it_without_complaint(runs, tmp_path) -> None:
+    write_summary({name: jmmrec.open_run(runs / name) for name in ("a", "b")}, tmp_path)
+    assert BROWSER is not None
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", *quiet]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={tmp_path / 'shot.png'}",
+                "--window-size=1100,2400", (tmp_path / "report.html").as_uri()]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    assert (tmp_path / "shot.png").stat().st_size > 20_000

@@ -1,0 +1,108 @@
+"""MDVT's grid: every cell has the bits of a run from scratch, and only different epochs are trained."""
+
+import jax
+import numpy as np
+import pytest
+
+import jmmrec
+from jmmrec.data import SyntheticConfig, synthesize
+from jmmrec.errors import CheckpointError, ConfigError
+from jmmrec.models import Freedom
+from jmmrec.train import WarmupConfig
+from jmmrec.tuning import Grid, mdvt_grid
+from jmmrec.tuning.shelf import Shelf
+
+DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
+MODEL = Freedom(embed_dim=4, knn_k=3)
+CONFIG = {"batch_size": 128, "learning_rate": 0.02, "patience": 3, "epochs": 14, "checkpoint_seconds": 0}
+GRID = Grid(lams=(0.2, 0.5), ns=(1, 4), thresholds=(0, 2, 5, 80), gaps=(0.05, 0.3), spans=(1, 2), dynamic_min_epoch=1)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return mdvt_grid(MODEL, DATA, GRID, seeds=(0, 1), config=CONFIG)
+
+
+def scratch(key, seed) -> jmmrec.Result:
+    strategy, lam, n, first, span = key
+    options = {"thresholds": (first,)} if strategy == "static" else {"gap": first, "span": span or 0}
+    warmup = WarmupConfig(strategy, **options, dynamic_min_epoch=1)
+    config = jmmrec.TrainConfig(**CONFIG, seeds_per_program=1)
+    return jmmrec.fit(MODEL, DATA, warmup=warmup, mdvt={"lam": lam, "n": n}, seeds=(seed,), config=config, quiet=True)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_random_cells_are_runs_from_scratch_bit_for_bit(found, number) -> None:
+    rng = np.random.default_rng(number)
+    cells = GRID.cells()
+    key, seed = cells[int(rng.integers(len(cells)))], int(rng.integers(2))
+    alone = scratch(key, seed).lanes[seed]
+    lane = found.lane(key, seed)
+    assert (lane.best_score, lane.best_epoch) == (alone.best_score, alone.best_epoch)
+    jax.tree.map(np.testing.assert_array_equal, lane.best[0], alone.best[0])
+    jax.tree.map(np.testing.assert_array_equal, lane.best[1]["backbone"], alone.best[1]["backbone"])
+
+
+def test_epochs_are_counted(found) -> None:
+    trained, once, every = found.epochs
+    assert trained < once < every
+    lanes = [*found.trunks.values(), *found.branches.values()]
+    assert once == sum(lane.epoch for lane in lanes)
+    key = ("static", 0.2, 4, 80, None)
+    assert found.lane(key, 0) is found.trunks[0]  # never switched on: the backbone
+    alone = [scratch(key, 0).epochs[0] for key in (("static", 0.5, 1, 2, None), ("dynamic", 0.5, 1, 0.3, None))]
+    keys = [("static", 0.5, 1, 2, None), ("dynamic", 0.5, 1, 0.3, None)]
+    assert alone == [sum(lane.epoch for lane in found._runs(key, 0)) for key in keys]
+
+
+def test_tables_and_claims(found) -> None:
+    best = found.best("static")
+    scores = {key: np.mean(found.score(key)) for key in GRID.cells()}
+    assert scores[best] == max(score for key, score in scores.items() if key[0] == "static")
+    text = found.table("recall@10").markdown()
+    assert all(word in text for word in ("hybrid", "test recall@10", f"{len(GRID.cells())} cells", "masked: train"))
+    tests = [found.evaluate(key, ks=(10,), metrics=("recall",)).mean["recall@10"] for key in GRID.cells()]
+    assert f"told as {max(tests):.4f}" in found.claims("recall@10")
+
+
+@pytest.mark.parametrize("mdvt", [{}, {"refresh": "epoch"}], ids=str)
+def test_a_killed_grid_continues(tmp_path, monkeypatch, mdvt) -> None:
+    small = Grid(lams=(0.2,), ns=(1, 4), thresholds=(0, 3), gaps=(), spans=())
+    how = {"config": {**CONFIG, "epochs": 6}, "mdvt": mdvt}
+    whole = mdvt_grid(MODEL, DATA, small, **how)
+    really, left = Shelf.branch, [2]
+
+    def stopping(self, *args):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return really(self, *args)
+
+    monkeypatch.setattr(Shelf, "branch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        mdvt_grid(MODEL, DATA, small, out=tmp_path, **how)
+    monkeypatch.setattr(Shelf, "branch", really)
+    said: list[str] = []
+    again = mdvt_grid(MODEL, DATA, small, out=tmp_path, say=said.append, **how)
+    assert len([line for line in said if "/4" in line]) == 4
+    for key, lane in whole.branches.items():
+        jax.tree.map(np.testing.assert_array_equal, lane.best[0], again.branches[key].best[0])
+        assert lane.history == again.branches[key].history
+    assert again.epochs == whole.epochs
+    with pytest.raises(CheckpointError, match="another grid"):
+        mdvt_grid(MODEL, DATA, Grid(lams=(0.3,), ns=(1,)), out=tmp_path, **how)
+    next(tmp_path.glob("branches/*/branch.json")).write_text("{}")
+    with pytest.raises(CheckpointError, match="remove that folder"):
+        mdvt_grid(MODEL, DATA, small, out=tmp_path, **how)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"lams": ()}, "lams are"), ({"ns": (1, 1)}, "ns are"), ({"lams": (0.0,)}, "backbone alone"),
+        ({"gaps": (0.0,)}, "gap is 0"), ({"thresholds": (-1,)}, "threshold is -1"),
+    ],
+)  # fmt: skip
+def test_grids_that_make_no_sense(options, word) -> None:
+    with pytest.raises(ConfigError, match=word):
+        Grid(**options)

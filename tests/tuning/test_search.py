@@ -1,0 +1,88 @@
+"""Searches choose on valid, are continued where they stopped, and tell what test would have claimed."""
+
+import json
+
+import pytest
+
+import jmmrec
+from jmmrec.data import SyntheticConfig, synthesize
+from jmmrec.errors import CheckpointError, ConfigError
+from jmmrec.tuning import Range, search
+
+DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
+GIVEN = {"config.epochs": 3, "config.batch_size": 128, "model.embed_dim": 4, "config.learning_rate": 0.02}
+
+
+def test_a_grid_is_its_runs(tmp_path) -> None:
+    over = {"model.reg": [0.0, 0.1], "config.patience": [1, 5]}
+    found = search("bpr", DATA, over, given=GIVEN, seeds=(0, 1), out=tmp_path / "s", quiet=True)
+    assert [tuple(trial.settings.values()) for trial in found.trials] == [(0.0, 1), (0.0, 5), (0.1, 1), (0.1, 5)]
+    training = {"epochs": 3, "batch_size": 128, "learning_rate": 0.02, "patience": 5}
+    alone = jmmrec.fit(jmmrec.BprMf(embed_dim=4, reg=0.1), DATA, seeds=(0, 1), quiet=True, **training)
+    assert dict(found.trials[3].scores) == {seed: lane.best_score for seed, lane in alone.lanes.items()}
+    assert found.best.score == max(trial.score for trial in found.trials)
+    assert found.epochs == sum(trial.epochs for trial in found.trials)
+    assert "4 settings" in found.table().markdown() and "seeds: 0,1" in found.table().markdown()
+    tested = [trial.result.evaluate(ks=(20,), metrics=("recall",)).mean["recall@20"] for trial in found.trials]
+    told = found.claims()
+    assert f"told as {max(tested):.4f}" in told and f"is {tested[found.trials.index(found.best)]:.4f}" in told
+
+
+def test_a_search_continues(tmp_path, monkeypatch) -> None:
+    over = {"model.reg": Range(1e-4, 1e-1, log=True)}
+    how = {"method": "random", "trials": 3, "given": GIVEN, "out": tmp_path / "s", "quiet": True}
+    whole = search("bpr", DATA, over, **{**how, "out": None})
+    import jmmrec.tuning.trials as module
+
+    really, count = module.fit, []
+
+    def stopping(*args, **options):
+        if len(count) == 2:
+            raise KeyboardInterrupt
+        count.append(1)
+        return really(*args, **options)
+
+    monkeypatch.setattr(module, "fit", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        search("bpr", DATA, over, **how)
+    monkeypatch.setattr(module, "fit", really)
+    again = search("bpr", DATA, over, **how)
+    assert [trial.settings for trial in again.trials] == [trial.settings for trial in whole.trials]
+    assert [trial.scores for trial in again.trials] == [trial.scores for trial in whole.trials]
+    with pytest.raises(CheckpointError, match="another given"):
+        search("bpr", DATA, over, **{**how, "given": {**GIVEN, "config.epochs": 4}})
+    (tmp_path / "s" / "search.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        search("bpr", DATA, over, **how)
+
+
+def test_optuna_learns_and_continues(tmp_path) -> None:
+    pytest.importorskip("optuna", reason="needs the extra `tune`")
+    over = {"model.reg": Range(1e-4, 1e-1, log=True), "model.item_bias": [True, False], "config.patience": Range(1, 3)}
+    how = {"method": "optuna", "given": GIVEN, "out": tmp_path / "s", "quiet": True}
+    first = search("bpr", DATA, over, trials=2, **how)
+    more = search("bpr", DATA, over, trials=4, **how)
+    assert [t.settings for t in more.trials[:2]] == [t.settings for t in first.trials]
+    assert len(json.loads((tmp_path / "s" / "search.json").read_text())["trials"]) == 4
+    assert len({t.settings["model.reg"] for t in more.trials}) == 4
+
+
+def test_virtual_triplets_are_searched_too() -> None:
+    given = {**GIVEN, "warmup.strategy": "static", "warmup.thresholds": (1,)}
+    found = search("bpr", DATA, {"mdvt.n": [1, 4]}, given=given, quiet=True)
+    assert [trial.result.model.n for trial in found.trials] == [1, 4]  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("over", "how", "word"),
+    [
+        ({"model.depth": [1]}, {}, "has no option 'depth'"),
+        ({"config.speed": [1]}, {}, "speed"),
+        ({"model.reg": [0.1]}, {"method": "luck"}, "method is 'luck'"),
+        ({"model.reg": Range(0.0, 1.0)}, {"method": "random"}, "trials is 0"),
+        ({"mdvt.n": [1]}, {}, "choose a warmup"),
+    ],
+)
+def test_searches_that_make_no_sense(over, how, word) -> None:
+    with pytest.raises(ConfigError, match=word):
+        search("bpr", DATA, over, given=GIVEN, quiet=True, **how)
