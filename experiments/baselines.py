@@ -158,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="*", help="default: all")
     parser.add_argument("--seeds", default="0:3", help="first:last+1")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
     parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     given = parser.parse_args(arguments)
@@ -170,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for folder in given.only
         for model in given.models or MODELS
     ]
-    carry_out(train, [] if given.report else jobs, given.jobs)
+    carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     write(given.only, given.data, Path(given.runs), given.note)
 
 

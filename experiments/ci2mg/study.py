@@ -184,6 +184,7 @@ def _options(about: str, folders: Sequence[str], rates: Sequence[float]) -> argp
     parser.add_argument("--seeds", default="0:5", help="first:last+1")
     parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
     parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     return parser
@@ -213,7 +214,7 @@ def main(
         for cell in chosen
         for rate in (given.rates if cell.features else given.rates[:1])
     ]
-    carry_out(train, [] if given.report else jobs, given.jobs)
+    carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     every, lines = (
         [],
         [

@@ -3,17 +3,15 @@
 Reproduces: the FREEDOM rows of MDVT's Table 2 for what can be had of its data sets (Baby, TikTok without text), and
 Last.fm-2K, which the paper does not have; and the toolbox's LightGCN and FREEDOM on the same files.
 
-Command:
-    python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2
-Every (data set, model, seed) is a run folder under --runs and resumes where it was stopped; the tables are written
-from whatever is finished. `--only lfm2k-freedom-batch` and `--seeds 0:2` restrict it; `--plain` trains the backbone
-alone, for more seeds of the baseline than of the comparison.
+Command: python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2 Every (data set, model, seed) is a run
+folder under --runs and resumes where it was stopped; the tables are written from whatever is finished. `--only
+lfm2k-freedom-batch` and `--seeds 0:2` restrict it; `--plain` trains the backbone alone, for more seeds of the
+baseline than of the comparison.
 
-Settings: batch 2048, Adam 1e-3, patience 20 on valid Recall@20 (unrounded), training items masked; MDVT with
-λ 0.2, n 2, g 0.1 as the paper recommends; to fit two cores, s 1 where the paper has 2, and static thresholds {5, 20}
-(TikTok, Baby: 20 alone) where it has {0, 5, 10, 20, 40, 80}, chosen on valid.
-`batch` mines anew for every batch, as the paper; `epoch` once an epoch, a named deviation that makes the larger
-sets affordable on two cores.
+Settings: batch 2048, Adam 1e-3, patience 20 on valid Recall@20 (unrounded), training items masked; MDVT with λ 0.2,
+n 2, g 0.1 as the paper recommends; to fit two cores, s 1 where the paper has 2, and static thresholds {5, 20}
+(TikTok, Baby: 20 alone) where it has {0, 5, 10, 20, 40, 80}, chosen on valid. `batch` mines anew for every batch,
+as the paper; `epoch` once an epoch, a named deviation that makes the larger sets affordable on two cores.
 
 Expected: the toolbox's numbers within two standard deviations; what MDVT adds is in the table, whatever it is.
 """

@@ -21,7 +21,7 @@ from jmmrec.train.lane import Lane
 from jmmrec.train.mdvt import Mdvt
 from jmmrec.train.wrapper import Wrapper
 
-COMBINATORS = {"amr": Amr, "mdvt": Mdvt}  # from the inside out
+COMBINATORS: dict[str, type[Wrapper]] = {"amr": Amr, "mdvt": Mdvt}  # from the inside out
 PACKAGES = ("jmmrec", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
 
@@ -35,11 +35,14 @@ def model_record(model: Backbone) -> dict[str, Any]:
     for kind, cls in COMBINATORS.items():
         if isinstance(model, cls):
             own = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
-            own = {k: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for k, v in own.items()
-                   if k not in ("backbone", "active")}  # fmt: skip
+            own = {k: _plain(v) for k, v in own.items() if k not in ("backbone", "active")}
             return model_record(model.backbone) | {kind: own}
     options = dataclasses.asdict(model) if dataclasses.is_dataclass(model) else {}
     return {"name": name_of(model), "options": options}
+
+
+def _plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def wrappings(model: Backbone) -> list[str]:

@@ -61,7 +61,9 @@ class Range:
         if self.log:
             found = float(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
             return max(int(self.low), min(int(self.high), round(found))) if self.whole else found
-        return int(rng.integers(self.low, self.high + 1)) if self.whole else float(rng.uniform(self.low, self.high))
+        if self.whole:
+            return int(rng.integers(int(self.low), int(self.high) + 1))
+        return float(rng.uniform(self.low, self.high))
 
 
 Axis = Choices | Range

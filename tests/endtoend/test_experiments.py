@@ -1,11 +1,16 @@
 """The experiment scripts run: on a small stand-in for one of their data sets, from training to both files."""
 
 import csv
+import time
 
 import pytest
 
-from experiments import baselines
+from experiments import baselines, shelf
 from experiments.ci2mg import fig3, study, table3
+from experiments.mdvt import fig3 as ablation
+from experiments.mdvt import fig4, fig5, table2, table4, table6_7
+from experiments.mdvt import study as mdvt
+from experiments.mdvt import table3 as sources
 from jmmrec.data import SyntheticConfig, save, synthesize
 
 
@@ -62,3 +67,67 @@ def test_ci2mg(folder, monkeypatch) -> None:
     assert (folder / "fig3.png").stat().st_size > 1000
     with pytest.raises(SystemExit, match="nothing is finished"):
         table3.run([*command, "--report", "--rates", "0.6"])
+
+
+@pytest.fixture
+def mdvt_command(folder, monkeypatch) -> list[str]:
+    monkeypatch.setattr(mdvt, "RESULTS", folder / "results")
+    monkeypatch.setattr(table6_7, "TAUS", (0.0,))
+    return ["--data", str(folder / "data" / "amazon_scientific"), "--runs", str(folder / "runs"), "--models", "vbpr",
+            "--jobs", "0", "--seeds", "0:2", "--epochs", "3"]  # fmt: skip
+
+
+def table_of(folder, name: str) -> list[dict]:
+    with open(folder / "results" / f"mdvt_{name}.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_mdvt_table2_and_what_shares_its_runs(folder, mdvt_command) -> None:
+    table2.run(mdvt_command)
+    rows = table_of(folder, "table2")
+    labels = ["backbone", "+MDVT (S)", "+MDVT (D)", "+MDVT (H)"]
+    assert [row["row"] for row in rows[::4]] == labels and {row["seeds"] for row in rows} == {"2"}
+    assert all((row["p"] == "") == (row["row"] == "backbone") for row in rows)
+    assert (folder / "results" / "mdvt_table2.png").exists()
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
+    for script, name in ((fig4, "fig4"), (fig5, "fig5")):
+        script.run(mdvt_command)
+        page = (folder / "results" / f"mdvt_{name}.md").read_text()
+        assert f"mdvt_{name}_amazon_scientific_vbpr.png" in page
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
+    assert "users" in (folder / "results" / "mdvt_fig4_groups.csv").read_text()
+
+
+def test_mdvt_variants(folder, mdvt_command) -> None:
+    mdvt_command[mdvt_command.index("0:2")] = "0:1"
+    expected = {
+        "fig3": ["backbone", "MDVT", "w/o-Aggr", "w/o-Scale"],
+        "table3": ["backbone", "MDVT", "MDVT_id", "MDVT_image", "MDVT_text", "MDVT_id-image", "MDVT_id-text",
+                   "MDVT_image-text", "MDVT_F1", "MDVT_F2"],
+        "table4": ["backbone", "+M", "+A", "+M+A"],
+        "table6_7": ["backbone", "MDVT", "MDVT (w p w/o n)", "MDVT (w p w/o w,n)", "MDVT (w p)", "MDVT+ (w p)"],
+    }  # fmt: skip
+    for script, (name, labels) in zip((ablation, sources, table4, table6_7), expected.items(), strict=True):
+        script.run(mdvt_command)
+        rows = table_of(folder, name)
+        assert list(dict.fromkeys(row["row"] for row in rows)) == labels, name
+
+
+def sleep(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
+def either(number: int) -> str:
+    if number:
+        raise SystemExit(3)
+    return "done"
+
+
+def test_processes_and_their_budget(capfd) -> None:
+    shelf.carry_out(sleep, [(0.0,), (0.1,)], 2)
+    assert capfd.readouterr().out.count("finished slept") == 2
+    shelf.carry_out(sleep, [(60.0,), (60.0,), (60.0,)], 2, minutes=0.02)
+    assert "3 runs are left" in capfd.readouterr().out
+    with pytest.raises(SystemExit, match="1 of 2 runs failed"):
+        shelf.carry_out(either, [(0,), (1,)], 1)

@@ -1,0 +1,41 @@
+"""How the three warm-ups work: results by the number of plain epochs, and what each of them picks.
+
+Reproduces: MDVT's Figure 6 (MMGCN, FREEDOM on Baby; g .1, s 2). The paper's claim: the best warm-up lies in a
+similar range for all three. Its figure has no printed numbers.
+
+    python experiments/mdvt/fig6.py --data DATA --only lfm2k --seeds 0:3
+Needs the part of grid.py with the paper's λ and n: on 2 CPU cores half an hour for a seed of FREEDOM on Last.fm-2K.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.mdvt.grid import main, recommended
+
+
+def view(folder: str, model: str, grids: Sequence[Any]) -> tuple[list[str], list[tuple[str, Any]]]:
+    """Every static threshold, and the three choices."""
+    n = recommended(model)
+    static = [("static", 0.2, n, t, None) for t in grids[0].grid.thresholds]
+    chosen = {"dynamic": ("dynamic", 0.2, n, 0.1, None), "hybrid": ("hybrid", 0.2, n, 0.1, 2)}
+    picks = []
+    for grid in grids:
+        for seed in grid.trunks:
+            best = max(static, key=grid.score)
+            born = [grid.lane(key, seed).born for key in (best, *chosen.values())]
+            picks.append(f"Seed {seed}: static picks {born[0]} plain epochs, dynamic {born[1]}, hybrid {born[2]}.")
+    rows = [(f"T = {key[3]}", key) for key in static]
+    return picks, [("backbone", None), *rows, *chosen.items()]
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """The table."""
+    main("fig6", "What the warm-ups pick", __doc__ or "", view, models=("freedom", "mmgcn"), arguments=arguments)
+
+
+if __name__ == "__main__":
+    run()

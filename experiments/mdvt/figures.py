@@ -1,0 +1,103 @@
+"""What MDVT's experiments draw."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.mdvt.study import TITLE, evaluations
+
+Drawn = Mapping[tuple[str, str], Mapping[str, Sequence[tuple]]]
+
+
+def histories(found: Mapping[str, Sequence[tuple]], labels: Sequence[str] | None = None) -> dict[str, list]:
+    """label -> the epoch records of each seed."""
+    made = {}
+    for label, parts in found.items():
+        if labels is None or label in labels:
+            lanes = [lane for r, outcome in parts for lane in (r.outcomes[outcome] if outcome else r.lanes).values()]
+            made[label] = [list(lane.history) for lane in lanes]
+    return made
+
+
+def flattened(record: Mapping[str, Any]) -> dict[str, Any]:
+    """An epoch's record with the ranking loss beside the total."""
+    return {**record, "bpr": record["parts"]["bpr"]}
+
+
+def name(key: tuple[str, str]) -> str:
+    """Of a panel."""
+    return f"{TITLE.get(key[1], key[1])}, {key[0]}"
+
+
+def curves(drawn: Drawn, stem: Path) -> list[str]:
+    """Loss and valid NDCG@10 by epoch, a figure for each model and data set."""
+    from jmmrec.report import plot_history
+
+    return [_saved(plot_history(histories(found)), stem, key) for key, found in drawn.items()]
+
+
+def convergence(drawn: Drawn, stem: Path) -> list[str]:
+    """Total loss, the ranking part of it, and valid NDCG@10, of the backbone and with hybrid MDVT."""
+    from jmmrec.report import plot_history
+
+    files = []
+    for key, found in drawn.items():
+        made = histories(found, ("backbone", "+MDVT (H)"))
+        flat = {label: [list(map(flattened, seed)) for seed in seeds] for label, seeds in made.items()}
+        files.append(_saved(plot_history(flat, panels=("loss", "bpr", "valid/ndcg@10")), stem, key))
+    return files
+
+
+def differences(drawn: Drawn, stem: Path) -> list[str]:
+    """What each warm-up adds to the backbone's test Recall@10, in percent, with 95 % intervals."""
+    from jmmrec.report import plot_groups
+    from jmmrec.report.stats import crossed_test
+
+    values: dict[str, list[float]] = {}
+    halves: dict[str, list[float]] = {}
+    for found in drawn.values():
+        made = evaluations(found, ("recall@10",))
+        base = made["backbone"].per_user["recall@10"]
+        for label, one in made.items():
+            if label != "backbone":
+                mine = one.per_user["recall@10"]
+                test = crossed_test(mine, base) if min(len(mine), len(base)) > 1 else None
+                gap = test.difference if test else float(mine.mean() - base.mean())
+                values.setdefault(label, []).append(100 * gap / float(base.mean()))
+                halves.setdefault(label, []).append(
+                    50 * (test.high - test.low) / float(base.mean()) if test else float("nan")
+                )
+    panels = [name(key).replace(", ", "\n") for key in drawn]
+    figure = plot_groups(values, panels, halves=halves, label="test Recall@10 beyond the backbone's, %")
+    figure.axes[0].axhline(0, color="black", linewidth=0.8)
+    figure.savefig(f"{stem}.png", dpi=120)
+    return [f"{stem.name}.png"]
+
+
+def groups(drawn: Drawn, stem: Path) -> list[str]:
+    """Test Recall@10 of users by the number of their training items; the numbers as CSV beside it."""
+    from jmmrec.report import plot_groups
+
+    files, lines = [], []
+    for key, found in drawn.items():
+        made = {label: one.by_sparsity("recall@10") for label, one in evaluations(found, ("recall@10",)).items()}
+        kept = [group for group, (count, _) in next(iter(made.values())).items() if count]
+        values = {label: [measured[group][1] for group in kept] for label, measured in made.items()}
+        files.append(_saved(plot_groups(values, kept, label=f"test Recall@10, {name(key)}"), stem, key))
+        for label, measured in made.items():
+            lines += [[*key, label, group, *measured[group]] for group in kept]
+    with open(f"{stem}_groups.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["data", "model", "row", "training items", "users", "recall@10"])
+        writer.writerows([*line[:-1], f"{np.float64(line[-1]):.5f}"] for line in lines)
+    return files
+
+
+def _saved(figure: Any, stem: Path, key: tuple[str, str]) -> str:
+    path = Path(f"{stem}_{key[0]}_{key[1]}.png")
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return path.name

@@ -1,0 +1,162 @@
+"""MDVT's whole grid on one backbone and data set: λ, n, static thresholds, gaps g, spans s, in one command.
+
+Reproduces: the search behind MDVT's Tables 2 and 5 and Figures 6 to 9 (5 λ × 4 n × (6 static thresholds + 5 g + 5 g
+× 5 s), g up to .5 as in Table 5), and says what it cost: epochs trained, epochs if every different run had begun
+from scratch, epochs if every cell had. The choice on valid is shown beside what a choice on test would have
+claimed.
+
+    python experiments/mdvt/grid.py --data DATA --only lfm2k --models freedom --seeds 0:1 --jobs 2
+Each seed is a folder under --runs and goes on where it was stopped. On 2 CPU cores half a day for a seed of FREEDOM
+on Last.fm-2K with mining once an epoch; `--lams 0.2 --ns 2` is what the recommended setting needs, a twentieth of
+that. fig6.py, fig7_8.py, fig9.py and table5.py show views of it.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.mdvt.study import BEST_N, TITLE, load, options, places
+from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+
+LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
+METRICS = ("recall@10", "recall@20", "ndcg@10")
+View = Callable[[str, str, Sequence[Any]], tuple[list[str], list[tuple[str, Any]]]]
+
+
+def search(
+    folder: str, model: str, lams: tuple, ns: tuple, refresh: str, seed: int, data: str, runs: str, epochs: int
+) -> Any:
+    """The grid of one seed, trained as far as it is not."""
+    from jmmrec.tuning import Grid, mdvt_grid
+
+    where = f"{folder}-{model}-grid-{refresh}-lam{'_'.join(map(str, lams))}-n{'_'.join(map(str, ns))}-seed{seed}"
+    config = {"epochs": epochs, "checkpoint_seconds": 120}
+    return mdvt_grid(
+        model, load(folder, data), Grid(lams, ns, gaps=GAPS), mdvt={"refresh": refresh}, seeds=(seed,), config=config,
+        out=Path(runs) / where, say=lambda text: print(f"{where}: {text}", flush=True),
+    )  # fmt: skip
+
+
+def train(*job: Any) -> str:
+    """`search` in a process of its own; says what it cost."""
+    trained, once, every = search(*job).epochs
+    return f"{job[0]}, {job[1]}, seed {job[5]}: {trained} epochs; {once} once each, {every} every cell from scratch"
+
+
+def measured(grids: Sequence[Any], key: Any, label: str, where: tuple[str, str]) -> list[dict]:
+    """CSV rows of one cell over the seeds; key None is the backbone."""
+    from jmmrec.report.stats import interval
+    from jmmrec.train import merge_seeds
+
+    names, ks = ("recall", "ndcg"), (10, 20)
+    one = merge_seeds([grid.evaluate(key, metrics=names, ks=ks) for grid in grids])
+    scores = []
+    for grid in grids:
+        scores += [trunk.best_score for trunk in grid.trunks.values()] if key is None else grid.score(key)
+    made = []
+    for metric in METRICS:
+        ours = interval(one.per_seed[metric])
+        made.append(
+            {
+                "data": where[0], "model": where[1], "row": label, "metric": metric, "split": one.split,
+                "mask": one.mask, "seeds": len(one.seeds), "users": len(one.users), "mean": f"{ours.mean:.5f}",
+                "std": f"{ours.std:.5f}", "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
+                "valid": f"{interval(scores).mean:.5f}",
+            }
+        )  # fmt: skip
+    return made
+
+
+def best_key(grids: Sequence[Any], strategy: str) -> Any:
+    """The cell with the best mean valid score over all seeds."""
+    keys = [key for key in grids[0].grid.cells() if key[0] == strategy]
+    return max(keys, key=lambda key: sum(sum(grid.score(key)) for grid in grids))
+
+
+def everything(folder: str, model: str, grids: Sequence[Any]) -> tuple[list[str], list[tuple[str, Any]]]:
+    """The choice of each strategy, what it cost, and what a choice on test would have claimed."""
+    from jmmrec.tuning.grid import setting
+
+    costs = [sum(part) for part in zip(*(grid.epochs for grid in grids), strict=True)]
+    count = len(grids[0].grid.cells())
+    said = [
+        f"{costs[0]:,} epochs trained; {costs[1]:,} if every different run had begun from scratch, {costs[2]:,} if "
+        f"every one of the {count} cells had.",
+        *(grid.claims() for grid in grids),
+    ]
+    strategies = dict.fromkeys(key[0] for key in grids[0].grid.cells())
+    found = {strategy: best_key(grids, strategy) for strategy in strategies}
+    return said, [("backbone", None), *((f"{s}: {setting(key)}", key) for s, key in found.items())]
+
+
+def recommended(model: str) -> int:
+    """The paper's n for a model."""
+    return BEST_N.get(model, 2)
+
+
+def main(
+    name: str,
+    title: str,
+    about: str,
+    view: View,
+    *,
+    lams: Sequence[float] = (0.2,),
+    ns: Sequence[int] | None = None,
+    models: Sequence[str] = ("freedom",),
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Trains what is missing of the grids, then writes what `view` asks to see of them.
+
+    Args:
+      view: from data, model and grids (one a seed) to sentences and (label, cell). ns: default the model's best.
+    """
+    parser = options(about, models, ("lfm2k", "tiktok"))
+    parser.add_argument("--lams", nargs="*", type=float, default=list(lams))
+    parser.add_argument("--ns", nargs="*", type=int, default=ns and list(ns), help="default: the paper's for the model")
+    given = parser.parse_args(arguments)
+    root, chosen = places(given.data, given.only, ("lfm2k", "tiktok"))
+    seeds = range(*map(int, given.seeds.split(":")))
+
+    def job(folder: str, model: str, seed: int) -> tuple:
+        sizes = tuple(given.lams), tuple(given.ns or (recommended(model),))
+        return (folder, model, *sizes, given.refresh, seed, root, given.runs, given.epochs)
+
+    jobs = [job(folder, model, seed) for seed in seeds for folder in chosen for model in given.models]
+    carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
+    every, lines = [], []
+    for folder in chosen:
+        for model in given.models:
+            said, cells = view(folder, model, grids := [search(*job(folder, model, seed)) for seed in seeds])
+            made = [row for label, key in cells for row in measured(grids, key, label, (folder, model))]
+            every, lines = every + made, lines + section(folder, model, made, said)
+    source = provenance(f"python experiments/mdvt/{name}.py --data DATA", f"Mined once a {given.refresh}. {given.note}")
+    write_rows(RESULTS / f"mdvt_{name}.csv", every)
+    page = [f"# {title}", "", about.strip(), "", source, "", *lines]
+    (RESULTS / f"mdvt_{name}.md").write_text("\n".join(page).rstrip() + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def section(folder: str, model: str, made: Sequence[dict], said: Sequence[str]) -> list[str]:
+    """One Markdown table."""
+    lines = [f"## {folder}, {TITLE.get(model, model)}", "", *(line + "\n" for line in said)]
+    lines += ["| | seeds | valid recall@20 | " + " | ".join(METRICS) + " |", "| --- |" + " ---: |" * (2 + len(METRICS))]
+    for label in dict.fromkeys(row["row"] for row in made):
+        cells = {row["metric"]: row for row in made if row["row"] == label}
+        first = cells[METRICS[0]]
+        shown = [float(cells[m]["mean"]) for m in METRICS]
+        spread = [f" ± {float(cells[m]['std']):.4f}" if first["seeds"] > 1 else "" for m in METRICS]
+        numbers = " | ".join(f"{value:.4f}{more}" for value, more in zip(shown, spread, strict=True))
+        lines.append(f"| {label} | {first['seeds']} | {float(first['valid']):.4f} | {numbers} |")
+    return [*lines, ""]
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """The whole grid."""
+    main("grid", "MDVT's grid", __doc__ or "", everything, lams=LAMS, ns=NS, arguments=arguments)
+
+
+if __name__ == "__main__":
+    run()

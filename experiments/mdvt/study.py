@@ -1,0 +1,277 @@
+"""What MDVT's experiments share: cells, how they are trained, and the tables made of what is finished.
+
+Settings are the paper's where it gives them: batch 2048, Adam 1e-3, patience 20 on valid Recall@20, λ 0.2, g 0.1, s
+2, n 2 (MMGCN and SLMRec 4), static thresholds {0, 5, 10, 20, 40, 80} chosen on valid; every model otherwise with
+its defaults here. What differs everywhere: data sets that can be had (Last.fm-2K, TikTok without text, Baby with
+published item graphs), and selection on valid, where the public code's choice over its grid reads test.
+"""
+
+import argparse
+import csv
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+
+DATA = {
+    "lfm2k": ("audio", "text", "whisper"),
+    "tiktok": ("image", "audio"),
+    "amazon_scientific": ("image", "text"),
+    "amazon_baby": ("image", "text"),
+}
+PAPER_NAME = {"amazon_baby": "Baby", "tiktok": "TikTok"}
+SHORT = {"recall@5": "R@5", "recall@10": "R@10", "recall@20": "R@20", "ndcg@5": "N@5", "ndcg@10": "N@10"}
+TITLE = {
+    "mmgcn": "MMGCN", "slmrec": "SLMRec", "freedom": "FREEDOM", "dragon": "DRAGON", "lgmrec": "LGMRec",
+    "mmssl": "MMSSL",
+}  # fmt: skip
+BEST_N = {"mmgcn": 4, "slmrec": 4}
+STRATEGIES = ("none", "static", "dynamic", "hybrid")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run, and the rows that it fills.
+
+    Attributes:
+      key: names its folder; the same in every experiment, so that runs are shared. rows: outcome of the run -> label
+        of its row; "" is what the run chose. warmup: options of `WarmupConfig`. mdvt, amr: options; None is without.
+    """
+
+    key: str
+    rows: tuple[tuple[str, str], ...]
+    warmup: tuple[tuple[str, Any], ...] = ()
+    mdvt: tuple[tuple[str, Any], ...] | None = None
+    amr: tuple[tuple[str, Any], ...] | None = None
+
+
+PLAIN = Cell("plain", (("", "backbone"),))
+FULL = Cell(
+    "mdvt",
+    (("none", "backbone"), ("static", "+MDVT (S)"), ("dynamic", "+MDVT (D)"), ("hybrid", "+MDVT (H)")),
+    (("strategy", "all"), ("gap", 0.1), ("span", 2)),
+    (),
+)
+HYBRID = (("strategy", "hybrid"), ("gap", 0.1), ("span", 2))
+
+
+def load(folder: str, data: str) -> Any:
+    """A data set with all its modalities."""
+    import jmmrec
+
+    inter = "baby" if folder == "amazon_baby" else None  # its folder holds a second, random split
+    return jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
+
+
+def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: str, runs: str, epochs: int) -> str:
+    """Runs one seed of a cell to its end; returns the run folder."""
+    import jmmrec
+    from jmmrec.models import make
+    from jmmrec.train.record import RunFolder
+
+    out = RunFolder(run_folder(folder, model, cell, refresh, seed, runs))
+    if out.exists and out.read()["status"] == "finished":
+        return str(out.path)
+    backbone = make(model) if cell.amr is None else jmmrec.with_amr(make(model), **dict(cell.amr))
+    mdvt = None
+    if cell.mdvt is not None:
+        mdvt = {"n": BEST_N.get(model, 2), "lam": 0.2, "refresh": refresh, **dict(cell.mdvt)}
+        mdvt["variant"] = dict(mdvt.get("variant", ()))
+        mdvt["refresh"] = "batch" if mdvt["n"] == 0 else mdvt["refresh"]
+    jmmrec.fit(
+        backbone, load(folder, data), warmup=jmmrec.WarmupConfig(**dict(cell.warmup)), mdvt=mdvt, seeds=(seed,),
+        seeds_per_program=1, checkpoint_seconds=60, epochs=epochs, out=out.path, resume=out.exists,
+    )  # fmt: skip
+    return str(out.path)
+
+
+def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str) -> Path:
+    """Where one seed of a cell is trained."""
+    mined = "" if cell.mdvt is None else f"-{refresh}"
+    return Path(runs) / f"{folder}-{model}-{cell.key}{mined}-seed{seed}"
+
+
+def collect(folder: str, model: str, cells: Sequence[Cell], refresh: str, seeds: Sequence[int], runs: str) -> dict:
+    """label -> the finished runs (result, outcome) of its row; of several cells with one label the best on valid."""
+    import jmmrec
+    from jmmrec.train.record import RunFolder
+
+    found: dict[str, list] = {}
+    for cell in cells:
+        folders = [RunFolder(run_folder(folder, model, cell, refresh, seed, runs)) for seed in seeds]
+        results = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
+        for outcome, label in cell.rows if results else ():
+            found.setdefault(label, []).append([(result, outcome or None) for result in results])
+    return {label: max(several, key=valid) for label, several in found.items()}
+
+
+def valid(parts: Sequence[tuple]) -> tuple[int, float]:
+    """How many seeds of a row there are, and their mean best score on valid."""
+    lanes = [result.outcomes[outcome] if outcome else result.lanes for result, outcome in parts]
+    scores = [lane.best_score for seeds in lanes for lane in seeds.values()]
+    return len(scores), sum(scores) / len(scores)
+
+
+def evaluations(found: Mapping[str, Sequence[tuple]], metrics: Sequence[str]) -> dict[str, Any]:
+    """label -> merged test evaluation."""
+    from jmmrec.train import merge_seeds
+
+    names, ks = (tuple(dict.fromkeys(part)) for part in zip(*(metric.split("@") for metric in metrics), strict=True))
+    how = {"metrics": names, "ks": tuple(map(int, ks))}
+    return {
+        label: merge_seeds([result.evaluate(strategy=outcome, **how) for result, outcome in parts])
+        for label, parts in found.items()
+    }
+
+
+def paper(tables: Sequence[str]) -> dict[tuple[str, str, str, str], float]:
+    """(data, model, row, metric) -> the paper's value."""
+    with open(Path(__file__).with_name("paper.csv"), encoding="utf-8") as file:
+        lines = [line for line in csv.DictReader(file) if line["table"] in tables]
+    return {(line["dataset"], line["model"], line["variant"], line["metric"]): float(line["value"]) for line in lines}
+
+
+def rows(
+    folder: str,
+    model: str,
+    found: Mapping[str, Any],
+    base: str,
+    metrics: Sequence[str],
+    published: Mapping[tuple, float],
+    names: Mapping[str, str],
+) -> list[dict]:
+    """One CSV row for each label and metric: ours, the paper's, the difference to `base` and its p."""
+    from jmmrec.report.stats import crossed_test, interval, paired_test
+
+    made, other = [], found.get(base)
+    for label, one in found.items():
+        for metric in metrics:
+            ours, test = interval(one.per_seed[metric]), None
+            if other is not None and label != base:
+                pair = one.per_user[metric], other.per_user[metric]
+                enough = min(map(len, pair)) > 1
+                test = crossed_test(*pair) if enough else paired_test(*(side.mean(axis=0) for side in pair))
+            key = (PAPER_NAME.get(folder, ""), TITLE.get(model, model), names.get(label, label), SHORT[metric])
+            made.append(
+                {
+                    "data": folder, "model": model, "row": label, "metric": metric, "split": one.split,
+                    "mask": one.mask, "seeds": len(one.seeds), "users": len(one.users), "mean": f"{ours.mean:.5f}",
+                    "std": f"{ours.std:.5f}", "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
+                    "minus_base": f"{test.difference:+.5f}" if test else "",
+                    "diff_low95": f"{test.low:+.5f}" if test else "",
+                    "diff_high95": f"{test.high:+.5f}" if test else "",
+                    "p": f"{test.p:.2g}" if test else "", "paper": published.get(key, ""),
+                }
+            )  # fmt: skip
+    return made
+
+
+def section(made: Sequence[dict], metrics: Sequence[str]) -> list[str]:
+    """One Markdown table of one model on one data set, the paper's numbers in brackets."""
+    first = made[0]
+    lines = [f"## {first['data']}, {TITLE.get(first['model'], first['model'])}", ""]
+    lines += [f"{first['users']:,} users; {', '.join(DATA[first['data']])}; training items hidden in ranking.", ""]
+    lines += ["| | seeds | " + " | ".join(metrics) + " |", "| --- | ---: |" + " ---: |" * len(metrics)]
+    for label in dict.fromkeys(row["row"] for row in made):
+        cells = {row["metric"]: row for row in made if row["row"] == label}
+        shown = " | ".join(text(cells[metric]) for metric in metrics)
+        lines.append(f"| {label} | {cells[metrics[0]]['seeds']} | {shown} |")
+    return [*lines, ""]
+
+
+def text(cell: Mapping[str, Any]) -> str:
+    """Mean, spread, direction where it differs, and the paper's number."""
+    spread = f" ± {float(cell['std']):.4f}" if int(cell["seeds"]) > 1 else ""
+    mark = ""
+    if cell["p"] and float(cell["p"]) < 0.01:
+        mark = " ▲" if cell["minus_base"].startswith("+") else " ▼"
+    return f"{float(cell['mean']):.4f}{spread}{mark}" + (f" ({float(cell['paper']):.4f})" if cell["paper"] else "")
+
+
+MARKS = (
+    "Test split, selected on valid Recall@20; mean ± standard deviation over seeds, the paper's number in brackets "
+    "where its data set is this one. ▲ / ▼: better / worse than the backbone at p < 0.01, for other users and other "
+    "seeds where there is more than one (see `jmmrec.report.crossed_test`), uncorrected."
+)
+
+
+def options(about: str, models: Sequence[str], folders: Sequence[str]) -> argparse.ArgumentParser:
+    """The options that all of them have."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"),
+                        help="folder of data sets, or of one of them")  # fmt: skip
+    parser.add_argument("--only", nargs="*", choices=list(DATA), help=f"data sets; default {' '.join(folders)}")
+    parser.add_argument("--models", nargs="*", default=list(models))
+    parser.add_argument("--seeds", default="0:5", help="first:last+1")
+    parser.add_argument("--refresh", default="epoch", choices=("batch", "epoch"), help="when virtual items are mined")
+    parser.add_argument("--runs", default="runs/mdvt", help="shared by all of MDVT's experiments")
+    parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
+    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
+    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
+    return parser
+
+
+def main(
+    name: str,
+    title: str,
+    about: str,
+    cells: Callable[[str, str], Sequence[Cell]],
+    *,
+    metrics: Sequence[str] = ("recall@5", "recall@10", "ndcg@5", "ndcg@10"),
+    models: Sequence[str] = ("freedom",),
+    folders: Sequence[str] = ("lfm2k", "tiktok"),
+    base: str = "backbone",
+    tables: Sequence[str] = (),
+    names: Mapping[str, str] = {},
+    plot: Callable[[dict, Path], Sequence[str]] | None = None,
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Trains what is missing, then writes CSV, page and figure of whatever is finished.
+
+    Args:
+      cells: of a data set and a model. tables: of the paper, whose numbers stand beside ours. names: our label -> the
+        paper's. plot: from (data, model) -> label -> runs, and a stem, the figures' file names.
+    """
+    given = options(about, models, folders).parse_args(arguments)
+    root, chosen = places(given.data, given.only, folders)
+    seeds = range(*map(int, given.seeds.split(":")))
+    jobs = [
+        (folder, model, cell, given.refresh, seed, root, given.runs, given.epochs)
+        for seed in seeds
+        for folder in chosen
+        for model in given.models
+        for cell in cells(folder, model)
+    ]
+    carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
+    every, lines, drawn = [], [], {}
+    for folder in chosen:
+        for model in given.models:
+            found = collect(folder, model, cells(folder, model), given.refresh, seeds, given.runs)
+            if found:
+                drawn[folder, model] = found
+                made = rows(folder, model, evaluations(found, metrics), base, metrics, paper(tables), names)
+                every, lines = every + made, lines + section(made, metrics)
+    if not every:
+        raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
+    source = provenance(f"python experiments/mdvt/{name}.py --data DATA", f"Mined once a {given.refresh}. {given.note}")
+    figures = [f"![{title}]({file})\n" for file in (plot(drawn, RESULTS / f"mdvt_{name}") if plot else ())]
+    write_rows(RESULTS / f"mdvt_{name}.csv", every)
+    page = [f"# {title}", "", about.strip(), "", MARKS, "", source, "", *figures, *lines]
+    (RESULTS / f"mdvt_{name}.md").write_text("\n".join(page).rstrip() + "\n", encoding="utf-8")
+    print("\n".join(lines))
+    print(f"wrote {RESULTS / f'mdvt_{name}.md'}")
+
+
+def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder of data sets and which of them; `data` may be one of them."""
+    if Path(data).name in DATA and not (Path(data) / Path(data).name).exists():
+        return str(Path(data).parent), [Path(data).name]
+    return data, list(only or folders)
