@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python -m
 JOBS ?= 2
 
 .NOTPARALLEL:
-.PHONY: help demo test check bench format docs clean
+.PHONY: help demo test check bench ledger format docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ check: $(VENV)/.dev ## all that CI asks: format, lint, types, docs with doctests
 
 bench: $(VENV)/.dev ## ratios measured in one run
 	$(VENV)/bin/python benchmarks/run.py
+
+ledger: $(VENV)/.dev ## experiments/README.md from the CSVs in experiments/results
+	$(VENV)/bin/python experiments/ledger.py
 
 format: $(VENV)/.dev ## rewrites the code in the house style
 	$(RUN) ruff format .

@@ -27,7 +27,7 @@ LAYERS = (
     ("runs",),
     ("api",),
     ("jmmrec",),  # the package itself, jmmrec/__init__.py
-    ("doctor", "demo", "interop", "knockout", "summary", "tuning"),
+    ("augment", "doctor", "demo", "interop", "knockout", "summary", "tuning"),
     ("cli",),
     ("__main__",),
 )

@@ -3,7 +3,7 @@
 Reproduces: MDVT's Table 4 (MMGCN, LGMRec; Recall@5, NDCG@5), its rows +M and +M+A. The paper's claim: AMR adds to
 MDVT. How AMR is attached there is not said; our reading is in docs/mdvt.md. The rows with GPT-4o (+G) cannot be run
 here: they need items'
-texts, images and a paid service.
+texts, images and a paid service; `jmmrec data augment-text` does that part.
 
     python experiments/mdvt/table4.py --data DATA --models lgmrec --seeds 0:3
 On 2 CPU cores a step with AMR takes three times as long.

@@ -1,4 +1,4 @@
-"""`jmmrec data describe|convert|split|missing|audit-modalities|synthetic`; only the audit trains and needs jax."""
+"""`jmmrec data describe|convert|split|missing|audit-modalities|augment-text|synthetic`; only the audit trains."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jmmrec.cli import audit, missing, options
+from jmmrec.cli import audit, augment, missing, options
 from jmmrec.errors import ConfigError
 
 ABOUT = {
@@ -15,6 +15,7 @@ ABOUT = {
     "split": "the same with a new split",
     "missing": "what is missing, or would be with a drawn mask, which --out writes to a file",
     "audit-modalities": "whether a model uses each modality: trained with real, permuted, noise, constant, absent rows",
+    "augment-text": "item texts improved by a language model, resumable, with a dry run",
     "synthetic": "a generated data set with known truth",
 }
 
@@ -28,7 +29,7 @@ def run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print("\n".join(["usage: jmmrec data COMMAND ...", "", *(f"  {k:<16} {v}" for k, v in ABOUT.items())]))
         return 0
-    runs = (_describe, _convert, _split, missing.run, audit.run, _synthetic)
+    runs = (_describe, _convert, _split, missing.run, audit.run, augment.run, _synthetic)
     commands = dict(zip(ABOUT, runs, strict=True))
     if argv[0] not in commands:
         raise ConfigError(f"there is no command 'data {argv[0]}'; there are {', '.join(commands)}.")

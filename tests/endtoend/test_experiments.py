@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from experiments import baselines, shelf
+from experiments import baselines, ledger, shelf
 from experiments.ci2mg import fig3, study, table3
 from experiments.mdvt import fig3 as ablation
 from experiments.mdvt import fig4, fig5, table2, table4, table6_7
@@ -131,3 +131,11 @@ def test_processes_and_their_budget(capfd) -> None:
     assert "3 runs are left" in capfd.readouterr().out
     with pytest.raises(SystemExit, match="1 of 2 runs failed"):
         shelf.carry_out(either, [(0,), (1,)], 1)
+
+
+def test_the_ledger_is_what_the_results_say() -> None:
+    page = (ledger.HERE / "README.md").read_text(encoding="utf-8")
+    assert page == ledger.ledger(), "run `make ledger` and commit experiments/README.md"
+    assert ledger.verdict([None]) == "open" and ledger.verdict([True, None]) == "holds"
+    row = {"p": "0.001", "minus_base": "-0.1"}
+    assert ledger.better(row) is False and ledger.better(row | {"minus_base": "+0.1"}) is True
