@@ -57,6 +57,8 @@ class Search:
     """Folder to make, or to continue; default runs/DATA-MODEL-search."""
     quiet: bool = False
     """No progress display."""
+    memory: float = 0.0
+    """GB for branches of --grid that train in one program; 0 trains each alone, bit for bit."""
     mdvt: GridOptions = GridOptions()
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
     hiding: tyro.conf.OmitArgPrefixes[missing.Hiding] = missing.NOTHING_HIDDEN
@@ -122,5 +124,5 @@ def _grid(given: Search, data: Any, out: Path) -> Any:
     say = None if given.quiet else lambda text: print(text, file=sys.stderr, flush=True)
     return mdvt_grid(
         make(given.model, **parts["model"]), data, grid, mdvt=parts["mdvt"], seeds=given.seeds, config=parts["config"],
-        out=out, say=say,
+        out=out, memory=int(given.memory * 2**30), say=say,
     )  # fmt: skip

@@ -82,7 +82,7 @@ def _options_of(name: str) -> Any:
         "warmup": options.arguments(WarmupConfig, rename={"strategy": "warmup"}),
         "config": options.arguments(TrainConfig),
         "model": options.arguments(MODELS[name]),
-        "mdvt": options.arguments(Mdvt, omit=("backbone", "active")),
+        "mdvt": options.arguments(Mdvt, omit=("backbone", "active", "taken")),
         "amr": options.arguments(Amr, omit=("backbone",)),
     }
     shapes: Any = {name: Annotated[cls, flat] if name in ("warmup", "config") else cls for name, cls in groups.items()}

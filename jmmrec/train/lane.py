@@ -23,7 +23,8 @@ class Lane:
       best: (params, state) at the best valid score; None before the first evaluation.
       epoch: epochs finished. stale: evaluations since the best.
       stopped: why, or "" while it runs. history: a record for each epoch, plain values.
-      born: epochs it inherited from the trunk.
+      born: epochs it inherited from the trunk. numbers: options of the model that are this lane's own, by name; lanes
+        that differ in nothing else can share one program.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Lane:
     stopped: str = ""
     history: tuple[dict, ...] = ()
     born: int = 0
+    numbers: tuple[tuple[str, float], ...] = ()
 
     @property
     def running(self) -> bool:

@@ -39,6 +39,7 @@ class Mdvt(Wrapper):
       active: whether the virtual loss is on; the warm-up decides this, epoch by epoch.
       memory: bytes for similarity blocks.
       variant: what the paper's studies change, see `jmmrec.losses.Variant`.
+      taken: how many of the n items count; None: all. Settings with several n share one program by it.
 
     >>> from jmmrec.models import LightGcn
     >>> with_mdvt(LightGcn(), n=4).lam
@@ -57,6 +58,7 @@ class Mdvt(Wrapper):
     active: bool = False
     memory: int = MEMORY
     variant: Variant = Variant()
+    taken: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.variant, Mapping):  # as a run record holds it
@@ -73,6 +75,8 @@ class Mdvt(Wrapper):
             check_choice("refresh", self.refresh, ("batch", "epoch"))
         else:
             check_range("refresh", self.refresh, 1, 1_000_000)
+        if self.taken is not None:
+            check_range("taken", self.taken, 1, self.n)
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -97,7 +101,7 @@ class Mdvt(Wrapper):
     @property
     def counts(self) -> bool:
         """Whether the virtual loss is in the program at all: active, and λ is not 0."""
-        return self.active and self.lam > 0
+        return self.active and (isinstance(self.lam, jax.Array) or self.lam > 0)
 
     @property
     def stored(self) -> bool:

@@ -1,6 +1,8 @@
 """One epoch as one compiled program: a scan over steps, negatives drawn inside, nothing synchronised with the host."""
 
+import copy
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -109,9 +111,24 @@ def run_epoch(
 single = functools.partial(jax.jit, static_argnums=(0, 1))(run_epoch)
 
 
+def with_numbers(model: Backbone, numbers: Mapping[str, Any]) -> Backbone:
+    """The model with some options replaced by numbers or by traced values, which are not checked.
+
+    >>> from jmmrec.models import BprMf
+    >>> with_numbers(BprMf(), {"reg": 0.5}).reg
+    0.5
+    """
+    model = copy.copy(model)
+    for name, value in numbers.items():
+        object.__setattr__(model, name, value)
+    return model
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def together(model, config, train, static, table, rows, order, key, rate) -> tuple[TrainState, dict]:
-    """`run_epoch` for several runs at once: `train`, `order`, `key` and `rate` have a leading axis of runs."""
-    return jax.vmap(run_epoch, in_axes=(None, None, 0, None, None, None, 0, 0, 0))(
-        model, config, train, static, table, rows, order, key, rate
-    )
+def together(model, config, train, static, table, rows, order, key, rate, numbers) -> tuple[TrainState, dict]:
+    """`run_epoch` for several runs at once: all but `static`, `table` and `rows` have a leading axis of runs."""
+
+    def _one(train, order, key, rate, numbers):
+        return run_epoch(with_numbers(model, numbers), config, train, static, table, rows, order, key, rate)
+
+    return jax.vmap(_one)(train, order, key, rate, numbers)

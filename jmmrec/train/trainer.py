@@ -54,10 +54,13 @@ class Trainer:
         for active in (False, True):
             group = [lane for lane in lanes if lane.warmup.active == active]
             # In a search the number of runs changes all the time, and each number would be another program.
-            most = max(len(group), 1) if all(lane.role == "plain" for lane in lanes) else 1
-            size = self.config.seeds_per_program or most
+            plain = all(lane.role == "plain" for lane in lanes)
+            size = self.config.seeds_per_program or (max(len(group), 1) if plain else 1)
             for low in range(0, len(group), size):
-                for lane in self._epoch(group[low : low + size], active):
+                part = group[low : low + size]
+                # There branches stop one by one: the rest of a program is filled up, so that it stays the same program.
+                fill = [] if plain or size == 1 else part[:1] * (size - len(part))
+                for lane in self._epoch([*part, *fill], active)[: len(part)]:
                     done[lane.label] = self._judge(lane)
         return [done[lane.label] for lane in lanes]
 
@@ -67,11 +70,13 @@ class Trainer:
         fixed = (self.static, self.table, self.rows)
         if len(lanes) == 1:
             train, *rest = inputs[0]
-            trains, logs = single(model, config, train, *fixed, *rest)
-            outputs = [(trains, logs)]
+            own = dataclasses.replace(model, **dict(lanes[0].numbers))  # pyright: ignore
+            outputs = [single(own, config, train, *fixed, *rest)]
         else:
             train, *rest = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inputs)
-            stacked = together(model, config, train, *fixed, *rest)
+            names = [name for name, _ in lanes[0].numbers]
+            numbers = {name: jnp.asarray([dict(lane.numbers)[name] for lane in lanes]) for name in names}
+            stacked = together(model, config, train, *fixed, *rest, numbers)
             outputs = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(len(lanes))]
         return [self._after(lane, *output) for lane, output in zip(lanes, outputs, strict=True)]
 

@@ -71,9 +71,18 @@ def virtual_loss(options: "Mdvt", encoded: Encoded, batch: Batch) -> jax.Array:
     else:
         found = extra["mined"] or choose(options, near, extra["exclude"], extra["degree"])
         found = found if rows is None else found.rows(rows)
+    if options.taken is not None:
+        found = first(found, options.taken)
     how = {"keep_top": found.keep_top, "keep_bottom": found.keep_bottom, "mask": mask}
     how |= {"reduction": options.reduction, "log_base": options.log_base}
     if variant.aggregate == "none":
         how |= {"pairing": variant.pairing, "inner": variant.inner}
         return single_triplets(of_rows(user), item, found.top, found.bottom, **how)
     return virtual_triplets(of_rows(user), item, found.top, found.bottom, **how)
+
+
+def first(found: Selection, taken: jax.Array | int) -> Selection:
+    """The selection with only the first `taken` places of each side."""
+    here = jnp.broadcast_to(jnp.arange(found.top.shape[1]) < taken, found.top.shape)
+    sides = (here if keep is None else here & keep for keep in (found.keep_top, found.keep_bottom))
+    return Selection(found.top, found.bottom, *sides)

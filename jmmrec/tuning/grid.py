@@ -243,13 +243,16 @@ def mdvt_grid(
     seeds: Sequence[int] = (0,),
     config: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
+    memory: int = 0,
     say: Any = None,
 ) -> GridResult:
     """Trains MDVT's grid on one backbone and data set.
 
     Args:
       mdvt: options that all cells share, e.g. {"refresh": "epoch"}. config: fields of `TrainConfig`.
-      out: a folder; called again with the same, the grid continues. say: called with a line of text now and then.
+      out: a folder; called again with the same, the grid continues. memory: bytes for branches that train together in
+        one vmapped program (for accelerators; equal to runs alone within float tolerance); 0 trains each alone, bit
+        for bit. say: called with a line of text now and then.
 
     Raises:
       ConfigError: bad options. CheckpointError: the folder is of another grid.
@@ -262,6 +265,7 @@ def mdvt_grid(
     dataset = data if isinstance(data, Dataset) else load(data)
     backbone = make(model) if isinstance(model, str) else model
     settings = TrainConfig.of(backbone, **{"seeds_per_program": 1, **(config or {})})
+    check_range("n", max(grid.ns), 1, dataset.n_items)
     base = with_mdvt(backbone, **{**(mdvt or {}), "n": max(grid.ns), "lam": grid.lams[0]})
     bound = trainer(base, dataset.for_training(), settings)
     shelf = Shelf(None if out is None else Path(out), bound, {
@@ -272,12 +276,7 @@ def mdvt_grid(
     lanes = shelf.trunks(seeds, grid.grow, tell)
     trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}
     starts = [lane for lane in lanes if lane.role == "waiting" and lane.born in grid.counts(trunks[lane.seed])]
-    branches: dict[tuple[int, float, int, int], Lane] = {}
-    jobs = list(itertools.product(starts, grid.lams, grid.ns))
-    for number, (start, lam, n) in enumerate(jobs):
-        check_range("n", n, 1, dataset.n_items)
-        arm = dataclasses.replace(base, lam=lam, n=n)
-        branches[start.seed, lam, n, start.born] = lane = shelf.branch(arm, start)
-        what = f"{number + 1}/{len(jobs)}: {lane.label}, λ {lam}, n {n}"
-        tell(f"{what}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
+    arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in itertools.product(grid.lams, grid.ns)]
+    jobs = list(itertools.product(starts, arms))
+    branches = dict(shelf.branches(jobs, memory, tell))
     return GridResult(grid, settings.monitor, trunks, branches, base, bound.static, dataset, settings)

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import safetensors.numpy
 
 from jmmrec.errors import CheckpointError
@@ -41,13 +42,26 @@ class Shelf:
                 tell(f"{lane.label}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
         return found
 
+    def branches(
+        self, jobs: Sequence[tuple[Lane, Mdvt]], memory: int, tell: Callable[[str], None]
+    ) -> Iterator[tuple[tuple[int, float, int, int], Lane]]:
+        """Every snapshot continued with every arm: (seed, λ, n, plain epochs) and its lane."""
+        size = _size(jobs[0][0], memory) if jobs and memory else 1
+        for low in range(0, len(jobs), size):
+            part = jobs[low : low + size]
+            lanes = self.together(part, size) if size > 1 else [self.branch(arm, start) for start, arm in part]
+            for number, (lane, (start, arm)) in enumerate(zip(lanes, part, strict=True), low + 1):
+                what = f"{number}/{len(jobs)}: {start.label}, λ {arm.lam}, n {arm.n}"
+                tell(f"{what}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
+                yield (start.seed, arm.lam, arm.n, start.born), lane
+
     def branch(self, arm: Mdvt, start: Lane) -> Lane:
         """A branch, trained or read; of a finished one only its best is kept."""
-        bound = dataclasses.replace(self.bound, model=dataclasses.replace(arm, active=False))
+        bound = dataclasses.replace(self.bound, model=arm)
         lane = _armed(arm, bound, start)
-        if self.folder is None:
+        where = self._place(arm, lane)
+        if where is None:
             return train_lanes(bound, [lane])[0]
-        where = self.folder / "branches" / f"{lane.label.replace(', ', '-').replace(' ', '')}-lam{arm.lam:g}-n{arm.n}"
         if (where / "branch.json").exists():
             return _read(where, lane)
         points = Checkpoints(where)
@@ -58,6 +72,39 @@ class Shelf:
             path.unlink() if path.is_file() else path.rmdir()
         points.folder.rmdir()
         return found
+
+    def together(self, jobs: Sequence[tuple[Lane, Mdvt]], size: int) -> list[Lane]:
+        """Several branches in one program of `size`; finished ones are read, nothing is kept of one half trained."""
+        model = self.bound.model
+        config = dataclasses.replace(self.bound.config, seeds_per_program=size)
+        bound = dataclasses.replace(self.bound, config=config)
+        lanes, places = [], []
+        for start, arm in jobs:
+            assert isinstance(model, Mdvt)
+            lane = _armed(model, bound, start)
+            numbers = (("lam", arm.lam), ("taken", arm.n))
+            lanes.append(dataclasses.replace(lane, label=f"{lane.label}, λ {arm.lam}, n {arm.n}", numbers=numbers))
+            places.append(self._place(arm, start))
+        have = [place is not None and (place / "branch.json").exists() for place in places]
+        trained = iter(train_lanes(bound, [lane for lane, there in zip(lanes, have, strict=True) if not there]))
+        found = []
+        for lane, place, there in zip(lanes, places, have, strict=True):
+            one = _read(place, lane) if place is not None and there else next(trained)
+            if place is not None and not there:
+                _write(place, one)
+            found.append(one)
+        return found
+
+    def _place(self, arm: Mdvt, lane: Lane) -> Path | None:
+        if self.folder is None:
+            return None
+        return self.folder / "branches" / f"seed{lane.seed}-T{lane.born}-lam{arm.lam:g}-n{arm.n}"
+
+
+def _size(lane: Lane, memory: int) -> int:
+    """How many lanes fit: each holds its training state, its best, and about as much again while it trains."""
+    held = sum(leaf.nbytes for leaf in jax.tree.leaves((lane.train, lane.best)))
+    return max(1, memory // max(1, 2 * held))
 
 
 def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:

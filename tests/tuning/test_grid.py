@@ -96,6 +96,20 @@ def test_a_killed_grid_continues(tmp_path, monkeypatch, mdvt) -> None:
         mdvt_grid(MODEL, DATA, small, out=tmp_path, **how)
 
 
+def test_branches_in_one_program_are_branches_alone(tmp_path) -> None:
+    """λ, n and the epoch of activation differ; programs hold four, so the last is filled up."""
+    small = Grid(lams=(0.1, 0.5), ns=(1, 4), thresholds=(0, 3, 5), gaps=(), spans=())
+    config = {**CONFIG, "epochs": 7, "patience": 9}
+    alone = mdvt_grid(MODEL, DATA, small, config=config)
+    held = sum(leaf.nbytes for leaf in jax.tree.leaves((alone.trunks[0].best, alone.trunks[0].best)))
+    for _ in range(2):  # the second time everything is read
+        found = mdvt_grid(MODEL, DATA, small, config=config, out=tmp_path, memory=12 * held)
+        assert found.branches.keys() == alone.branches.keys()
+        for key, lane in alone.branches.items():
+            losses, others = ([record["loss"] for record in one.history] for one in (lane, found.branches[key]))
+            np.testing.assert_allclose(losses, others, rtol=2e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
