@@ -123,8 +123,10 @@ def encode(texts: Sequence[str], encoder: str | Encoder, path: str | Path) -> np
             from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ConfigError("encoding texts needs sentence-transformers: pip install 'jmmrec[encoders]'.") from error
-        encoder = SentenceTransformer(encoder).encode
-    found = np.asarray(encoder(list(texts)), np.float32)
+        made = SentenceTransformer(encoder).encode(list(texts))
+    else:
+        made = encoder(list(texts))
+    found = np.asarray(made, np.float32)
     if found.ndim != 2 or len(found) != len(texts) or not np.isfinite(found).all():
         raise DataError(f"the encoder gave {found.shape} for {len(texts)} texts, or NaN; it must give each a row.")
     np.save(path, found)

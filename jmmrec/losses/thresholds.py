@@ -24,9 +24,10 @@ def threshold_means(
       positive and negative (n_users, k), and bool (n_users,), whether a user has both.
 
     >>> z = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0]])
-    >>> [x.round(1).tolist() for x in threshold_means(z[:1], z, z, Variant(tau=0.7))[:2]]
-    [[[0.8999999761581421, 0.30000001192092896]], [[-0.10000000149011612, 0.30000001192092896]]]
+    >>> [(10 * x).round().tolist() for x in threshold_means(z[:1], z, z, Variant(tau=0.7))[:2]]
+    [[[9.0, 3.0]], [[-1.0, 3.0]]]
     """
+    tau = variant.tau if variant.tau is not None else -jnp.inf
     user, item = (normalise_rows(jax.lax.stop_gradient(table)) for table in (user, item))
     block = block_size(len(user), len(item), memory)
     blocks = jnp.pad(user, ((0, -len(user) % block), (0, 0))).reshape(-1, block, user.shape[1])
@@ -34,11 +35,9 @@ def threshold_means(
     @jax.checkpoint
     def _means(rows: jax.Array, values: jax.Array) -> tuple[jax.Array, ...]:
         similarity = jnp.matmul(rows, item.T, precision="highest")
-        near = similarity >= variant.tau
-        if variant.negatives == "mirror_threshold":
-            far = -similarity >= variant.tau
-        else:
-            far = lowest(similarity, near.sum(axis=1))
+        near = similarity >= tau
+        mirrored = variant.negatives == "mirror_threshold"
+        far = -similarity >= tau if mirrored else lowest(similarity, near.sum(axis=1))
         counts = [side.sum(axis=1) for side in (near, far)]
         sums = [side.astype(values.dtype) @ values for side in (near, far)]
         means = [total / jnp.maximum(count, 1)[:, None] for total, count in zip(sums, counts, strict=True)]

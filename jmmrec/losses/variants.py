@@ -77,7 +77,8 @@ class Selection(NamedTuple):
 
     def rows(self, number: jax.Array) -> "Selection":
         """Those of some rows."""
-        return Selection(*(None if part is None else part[number] for part in self))
+        keeps = (None if keep is None else keep[number] for keep in (self.keep_top, self.keep_bottom))
+        return Selection(self.top[number], self.bottom[number], *keeps)
 
 
 def select(

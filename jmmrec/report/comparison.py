@@ -169,8 +169,8 @@ def _tests(
 def _p(name: str, evaluation: EvaluationLike, base: EvaluationLike, metric: str, over: str, method: str) -> float:
     if over == "both":
         orders = [np.argsort(e.users) for e in (evaluation, base)]
-        sides = [e.per_user[metric][:, o] for e, o in zip((evaluation, base), orders, strict=True)]
-        return crossed_test(*sides).p
+        first, second = (e.per_user[metric][:, o] for e, o in zip((evaluation, base), orders, strict=True))
+        return crossed_test(first, second).p
     return paired_test(*_pairs(name, evaluation, base, metric, over), method=method).p
 
 

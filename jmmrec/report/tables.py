@@ -145,7 +145,7 @@ class Table:
         """The table as an HTML fragment, with title, facts and notes around it.
 
         >>> Table("", ("a",), ((1,),)).html().splitlines()[1]
-        '<table><thead><tr><th>a</th></tr></thead><tbody>'
+        '<table><thead><tr><th class="number">a</th></tr></thead><tbody>'
         """
         sides = ["" if not self._numeric(k) else ' class="number"' for k in range(len(self.columns))]
         head = "".join(f"<th{side}>{html.escape(name)}</th>" for name, side in zip(self.columns, sides, strict=True))

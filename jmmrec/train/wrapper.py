@@ -75,8 +75,9 @@ def innermost(model: Backbone, static: Any = None) -> tuple[Backbone, Any]:
     """The backbone without its combinators, and its static part.
 
     >>> from jmmrec.models import BprMf
-    >>> innermost(Wrapper(BprMf()), {"backbone": 3})
-    (BprMf(embed_dim=64, reg=0.0, init_with='xavier_normal', item_bias=False), 3)
+    >>> model, static = innermost(Wrapper(BprMf()), {"backbone": 3})
+    >>> type(model).__name__, static
+    ('BprMf', 3)
     """
     while isinstance(model, Wrapper):
         model, static = model.backbone, static and static["backbone"]
