@@ -29,6 +29,8 @@ class Compare:
     """Items that may not be recommended: those of train, or of train+valid."""
     over: str = "both"
     """What verdicts hold for: both other users and training again, users, or seeds."""
+    spread: str = "seeds"
+    """What ± tells: Student-t over seeds, or bootstrap over users and seeds."""
     method: str = "t"
     """Paired t-test, or wilcoxon."""
     out: Path | None = None
@@ -50,6 +52,7 @@ def run(argv: list[str]) -> int:
         raise ConfigError("metrics are empty; name at least one, e.g. recall@20.")
     check_output(given.out)
     check_choice("over", given.over, ("both", "users", "seeds"))
+    check_choice("spread", given.spread, ("seeds", "bootstrap"))
     check_choice("method", given.method, ("t", "wilcoxon"))
     from jmmrec import api
     from jmmrec.report import comparison_table
@@ -60,7 +63,8 @@ def run(argv: list[str]) -> int:
     _check_same_data(results)
     found = {name: _evaluated(result, given, wanted) for name, result in results.items()}
     title = next(iter(results.values())).dataset.name
-    table = comparison_table(found, given.metrics, names[0], over=given.over, method=given.method, title=title)
+    table = comparison_table(found, given.metrics, names[0], over=given.over, method=given.method,
+                             spread=given.spread, title=title)  # fmt: skip
     options.show(table)
     if given.out:
         options.show(f"Written to {table.save(given.out)}.")

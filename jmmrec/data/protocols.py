@@ -100,18 +100,22 @@ class _Draw:
     strata: np.ndarray | None
 
     def item_subset(self) -> np.ndarray:
+        """A share of the items, each without a random non-empty proper subset of its modalities."""
         return self._spread(1 + self._below(2 ** len(self.names) - 2))
 
     def item_one(self) -> np.ndarray:
+        """A share of the items, each without one of its modalities."""
         return self._spread(1 << self._below(len(self.names)))
 
     def item_pattern(self) -> np.ndarray:
+        """A share of the items: each proper subset goes missing as often, everything M times as often."""
         m = len(self.names)
         codes = np.concatenate([np.arange(1, 2**m - 1), np.full(m, 2**m - 1)])
         codes = codes[np.argsort(self._random(CHOICE, len(codes)))]
         return self._spread(codes[self._ranks()[1] % len(codes)])
 
     def entry_protected(self) -> np.ndarray:
+        """A share of all entries, every item keeping one."""
         m = len(self.names)
         most = (m - 1) / m
         if self.rate > most + 1e-12:
@@ -126,18 +130,22 @@ class _Draw:
         return hidden.reshape(self.n, m)
 
     def entry_bernoulli(self) -> np.ndarray:
+        """Every entry by chance."""
         chance = np.stack([self._random(CHANCE, self.n, name) for name in self.names], axis=1)
         return self._kept(chance < self.rate, chance)
 
     def per_modality(self) -> np.ndarray:
+        """The same share of every modality."""
         rank = np.stack([self._ranks(name)[0] for name in self.names], axis=1)
         tie = np.stack([self._random(TIE, self.n, name) for name in self.names], axis=1)
         return self._kept(rank < self._count(self.n), rank + tie)
 
     def same_items(self) -> np.ndarray:
+        """A share of the items, each without everything."""
         return np.repeat(self._chosen()[:, None], len(self.names), axis=1)
 
     def single(self, which: str) -> np.ndarray:
+        """A share of the items without this one modality."""
         return self._chosen()[:, None] & (np.array(self.names) == which)
 
     def _kept(self, hidden: np.ndarray, when: np.ndarray) -> np.ndarray:

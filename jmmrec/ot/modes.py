@@ -179,7 +179,9 @@ def _lowrank(clouds: Clouds, config: SinkhornConfig, key: jax.Array, rank: int):
     return factors, jnp.sum(jnp.abs(columns - b))
 
 
-def images(x: jax.Array, y: jax.Array, potentials: Potentials, config: SinkhornConfig, parts: Any, values: tuple):
+def images(
+    x: jax.Array, y: jax.Array, potentials: Potentials, config: SinkhornConfig, parts: Any, values: tuple
+) -> Any:
     """Both directions of an approximate plan, by the kind of its parts."""
     if isinstance(parts, Factors):
         return parts.images(*values)

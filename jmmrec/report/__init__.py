@@ -3,7 +3,7 @@
 from jmmrec.report.comparison import EvaluationLike, comparison_table
 from jmmrec.report.plots import plot_groups, plot_history
 from jmmrec.report.progress import Progress, peak_memory
-from jmmrec.report.stats import Comparison, Interval, crossed_test, holm, interval, matched, paired_test
+from jmmrec.report.stats import Comparison, Interval, bootstrap, crossed_test, holm, interval, matched, paired_test
 from jmmrec.report.tables import Estimate, Table
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Interval",
     "Progress",
     "Table",
+    "bootstrap",
     "comparison_table",
     "crossed_test",
     "holm",

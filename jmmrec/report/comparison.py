@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from jmmrec.errors import ConfigError, JmmrecError, check_choice
-from jmmrec.report.stats import MIN_PAIRS, crossed_test, holm, interval, matched, paired_test
+from jmmrec.report.stats import MIN_PAIRS, Interval, bootstrap, crossed_test, holm, interval, matched, paired_test
 from jmmrec.report.tables import Cell, Estimate, Table
 
 
@@ -52,6 +52,7 @@ def comparison_table(
     over: str = "both",
     method: str = "t",
     level: float = 0.95,
+    spread: str = "seeds",
     title: str = "",
 ) -> Table:
     """One row per model, one column per metric: mean over seeds ± half its Student-t interval.
@@ -66,7 +67,8 @@ def comparison_table(
       over: what a verdict holds for: other users and training again (`both`, see `crossed_test`; with one seed, or
         method wilcoxon, `users`), other `users` of the models as trained, or `seeds`.
       method: "t" or "wilcoxon".
-      level: coverage of the intervals.
+      level: coverage of the intervals. spread: what they tell, `seeds` (Student-t over seeds) or `bootstrap` (users
+        and seeds drawn anew).
       title: one line above the table.
 
     Returns:
@@ -78,9 +80,10 @@ def comparison_table(
       JmmrecError: no evaluation, different splits, masks or users, or over seeds different seeds.
     """
     check_choice("over", over, ("both", "users", "seeds"))
+    check_choice("spread", spread, ("seeds", "bootstrap"))
     facts = _facts(evaluations)
     _check_metrics(evaluations, metrics)
-    notes = [_interval_note(evaluations, level)]
+    notes = [_interval_note(evaluations, level, spread)]
     p_values: dict[tuple[str, str], float] = {}
     if baseline is not None:
         check_choice("baseline", baseline, evaluations)
@@ -88,7 +91,8 @@ def comparison_table(
         notes.append(note)
     rows: list[tuple[Cell, ...]] = []
     for name, evaluation in evaluations.items():
-        cells = [Estimate(interval(evaluation.per_seed[m], level), p_values.get((name, m))) for m in metrics]
+        spreads = [_spread(evaluation, metric, level, spread) for metric in metrics]
+        cells = [Estimate(one, p_values.get((name, m))) for one, m in zip(spreads, metrics, strict=True)]
         rows.append((name, *([] if "seeds" in facts else [seed_text(evaluation.seeds)]), *cells))
     columns = ("model", *([] if "seeds" in facts else ["seeds"]), *metrics)
     return Table(title, columns, tuple(rows), tuple(filter(None, notes)), facts)
@@ -136,7 +140,15 @@ def _check_metrics(evaluations: Mapping[str, EvaluationLike], metrics: Sequence[
                 raise ConfigError(f"{name} has no metric {metric!r}; it has {known}.")
 
 
-def _interval_note(evaluations: Mapping[str, EvaluationLike], level: float) -> str:
+def _spread(evaluation: EvaluationLike, metric: str, level: float, spread: str) -> Interval:
+    if spread == "bootstrap":
+        return bootstrap(evaluation.per_user[metric], level)
+    return interval(evaluation.per_seed[metric], level)
+
+
+def _interval_note(evaluations: Mapping[str, EvaluationLike], level: float, spread: str) -> str:
+    if spread == "bootstrap":
+        return f"± is half of the {level:.0%} bootstrap interval over users and seeds."
     if all(len(e.seeds) == 1 for e in evaluations.values()):
         return "One seed each: no interval."
     return f"± is half of the {level:.0%} Student-t interval over seeds."

@@ -68,6 +68,38 @@ def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Inter
     return Interval(mean, mean - half, mean + half, n, std)
 
 
+def bootstrap(values: np.ndarray, level: float = 0.95, draws: int = 2000, seed: int = 0) -> Interval:
+    """Mean over seeds and users with its percentile bootstrap interval: both are drawn anew with replacement.
+
+    Args:
+      values: (n_seeds, n_users), finite; one seed says nothing of training again, then users alone are drawn.
+      draws: of the bootstrap. seed: of the draws.
+
+    Returns:
+      `n` is the number of users, `std` the standard deviation of the draws' means.
+
+    Raises:
+      JmmrecError: fewer than 5 users, another shape, NaN or infinity.
+
+    >>> found = bootstrap(np.random.default_rng(0).normal(1.0, 1.0, (3, 400)))
+    >>> bool(found.low < 1.0 < found.high)
+    True
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or values.shape[1] < MIN_PAIRS or not len(values):
+        raise JmmrecError(f"values have shape {values.shape}; give seeds by users, {MIN_PAIRS} users or more.")
+    check_range("level", level, 0, 1, open_low=True)
+    check_range("draws", draws, 100, 1_000_000)
+    mean = float(_finite("means", values.mean(axis=1)).mean())
+    rng, (n_seeds, n) = np.random.default_rng(seed), values.shape
+    means = np.empty(draws)
+    for k in range(draws):
+        shares = np.bincount(rng.integers(n, size=n), minlength=n) / n
+        means[k] = (values[rng.integers(n_seeds, size=n_seeds)] @ shares).mean()
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, float(low), float(high), n, float(means.std(ddof=1)))
+
+
 def paired_test(
     a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, method: str = "t", level: float = 0.95
 ) -> Comparison:

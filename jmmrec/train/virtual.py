@@ -53,18 +53,18 @@ def virtual_loss(options: "Mdvt", encoded: Encoded, batch: Batch) -> jax.Array:
     user, item = near if variant.loss_space == "subset" else (encoded.user, encoded.item)
     rows, mask = (batch.user, batch.mask) if options.users == "batch" else (None, None)
 
-    def of_rows(table: jax.Array) -> jax.Array:
+    def _of_rows(table: jax.Array) -> jax.Array:
         return table if rows is None else table[rows]
 
     if options.item_pool == "batch":
         columns = jnp.stack([batch.positive, batch.negative], axis=1).ravel()
         allowed = jnp.repeat(batch.mask, 2)[None]
-        near = of_rows(near[0]), near[1][columns]
+        near = _of_rows(near[0]), near[1][columns]
         found = Selection(*mine_rows(*near, options.n, allowed_top=allowed, allowed_bottom=allowed))
         item = item[columns]
     elif options.n == 0:
-        positive, negative, here = threshold_means(of_rows(near[0]), near[1], item, variant, options.memory)
-        losses = jax.nn.softplus(-pair_margin(of_rows(user), positive, negative))
+        positive, negative, here = threshold_means(_of_rows(near[0]), near[1], item, variant, options.memory)
+        losses = jax.nn.softplus(-pair_margin(_of_rows(user), positive, negative))
         return reduced(losses, here if mask is None else here & mask, options.reduction, options.log_base)
     elif rows is not None and not options.stored and options.exclude_train == "none":
         found = choose(options, (near[0][rows], near[1]), None, extra["degree"])
@@ -77,8 +77,8 @@ def virtual_loss(options: "Mdvt", encoded: Encoded, batch: Batch) -> jax.Array:
     how |= {"reduction": options.reduction, "log_base": options.log_base}
     if variant.aggregate == "none":
         how |= {"pairing": variant.pairing, "inner": variant.inner}
-        return single_triplets(of_rows(user), item, found.top, found.bottom, **how)
-    return virtual_triplets(of_rows(user), item, found.top, found.bottom, **how)
+        return single_triplets(_of_rows(user), item, found.top, found.bottom, **how)
+    return virtual_triplets(_of_rows(user), item, found.top, found.bottom, **how)
 
 
 def first(found: Selection, taken: jax.Array | int) -> Selection:

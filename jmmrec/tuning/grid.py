@@ -137,17 +137,17 @@ class GridResult:
         strategy, lam, n, first, span = key
         trunk = self.trunks[seed]
 
-        def at(count: int) -> Lane:
+        def _at(count: int) -> Lane:
             return self.branches.get((seed, lam, n, count), trunk)
 
         if strategy == "static":
-            return at(Static(int(first or 0), self.grid.static_rule).first)
+            return _at(Static(int(first or 0), self.grid.static_rule).first)
         dynamic = self.grid.dynamic(float(first or 0))
         current = switched_on(trunk, dynamic)
         if current is None or strategy == "dynamic":
-            return trunk if current is None else at(current)
+            return trunk if current is None else _at(current)
         hybrid = Hybrid(dynamic, int(span or 0))
-        return at(hybrid.choose({t: at(t).best_score for t in hybrid.candidates(current)}, current))
+        return _at(hybrid.choose({t: _at(t).best_score for t in hybrid.candidates(current)}, current))
 
     def score(self, key: Key) -> list[float]:
         """Best valid score of a cell, seed by seed."""

@@ -110,12 +110,12 @@ def _size(lane: Lane, memory: int) -> int:
 def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
     """A snapshot with room for the mined items of this n."""
 
-    def fitted(state: dict) -> dict:
+    def _fitted(state: dict) -> dict:
         return state | {"mined": arm.room(bound.static)}
 
     assert start.train is not None
-    train = start.train._replace(state=fitted(start.train.state))
-    best = start.best and (start.best[0], fitted(start.best[1]))
+    train = start.train._replace(state=_fitted(start.train.state))
+    best = start.best and (start.best[0], _fitted(start.best[1]))
     return dataclasses.replace(start, role="branch", train=train, best=best)
 
 

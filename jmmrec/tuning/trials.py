@@ -186,6 +186,7 @@ class _Book:
         return trials[number] if number < len(trials) else None
 
     def note(self, number: int, settings: Mapping[str, Any]) -> None:
+        """Writes down the settings of a trial that begins now."""
         if self.settings(number) is None:
             self.content["trials"].append(dict(settings))
             if self.path:
@@ -231,10 +232,10 @@ def _study(space: Mapping[str, Axis], seed: int) -> tuple[Any, dict[str, Any], A
         else:
             found[name] = kinds.CategoricalDistribution(one.values)
 
-    def sampler(number: int) -> Any:
+    def _sampler(number: int) -> Any:
         return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
 
-    return optuna.create_study(direction="maximize"), found, sampler
+    return optuna.create_study(direction="maximize"), found, _sampler
 
 
 __all__ = ["Choices", "Found", "Range", "Trial", "search"]

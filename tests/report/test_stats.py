@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jmmrec.errors import ConfigError, JmmrecError
-from jmmrec.report import crossed_test, holm, interval, matched, paired_test
+from jmmrec.report import bootstrap, crossed_test, holm, interval, matched, paired_test
 
 RNG = np.random.default_rng(7)
 
@@ -141,3 +141,18 @@ def test_crossed_test_finds_what_is_there_and_refuses() -> None:
     for bad, word in (((a[:1], b), "1 and 5 seeds"), ((a[:, :3], b[:, :3]), "3 users"), ((a, b[:, 1:]), "same users")):
         with pytest.raises(JmmrecError, match=word):
             crossed_test(*bad)
+
+
+def test_bootstrap_covers_as_often_as_it_says() -> None:
+    """Values that vary by user and by seed; the interval is for both."""
+    rng, inside = np.random.default_rng(1), 0
+    for _ in range(200):
+        values = rng.normal(size=120) + 0.05 * rng.normal(size=(5, 1)) + 0.3 * rng.normal(size=(5, 120))
+        found = bootstrap(values, draws=300)
+        inside += found.low <= 0.0 <= found.high
+        assert found.mean == pytest.approx(values.mean()) and found.n == 120
+    assert 0.89 * 200 <= inside <= 0.99 * 200
+    assert bootstrap(values, seed=3) == bootstrap(values, seed=3)
+    for bad, word in ((values[0], "shape"), (values[:, :4], "5 users"), (values * np.nan, "nan")):
+        with pytest.raises(JmmrecError, match=word):
+            bootstrap(bad)

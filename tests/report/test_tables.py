@@ -132,6 +132,15 @@ def test_over_users_alone_where_seeds_cannot_say() -> None:
     assert "paired Wilcoxon" in comparison_table(runs, ["recall@20"], "base", method="wilcoxon").remarks[-1]
 
 
+def test_bootstrap_intervals() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05)}
+    table = comparison_table(runs, ["recall@20"], "base", spread="bootstrap")
+    assert "bootstrap interval over users and seeds" in " ".join(table.remarks)
+    assert table.rows[0][1].interval.n == 50
+    with pytest.raises(JmmrecError, match="spread is 'range'"):
+        comparison_table(runs, ["recall@20"], spread="range")
+
+
 def test_too_few_pairs_mark_nothing_and_say_so() -> None:
     runs = {"base": evaluation(), "better": evaluation(0.05)}
     table = comparison_table(runs, ["recall@20"], "base", over="seeds")
