@@ -18,6 +18,7 @@ Change = Callable[[pathlib.Path], object]
 TRAIN = ("train", "bpr", "--data", "tiny", "--quiet", "--out", "new", "--model.embed-dim", "4", "--epochs", "2")
 FREEDOM = ("train", "freedom", *TRAIN[2:])
 AUDIT = ("data", "audit-modalities", "tiny")
+SEARCH = ("search", "bpr", "--data", "tiny", "--out", "new", "--quiet")
 HALF = (*TRAIN, "--missing-rate", "0.5")
 STATIC = (*FREEDOM, "--warmup", "static")
 
@@ -219,6 +220,30 @@ OPTIONS = [
     Bad("audit on an unknown split", (*AUDIT, "--on", "dev"), ("split", "dev", "valid")),
     Bad("audit of a model without features", (*AUDIT, "--model", "lightgcn"), ("lightgcn reads no modality",)),
     Bad("audit of an unknown model", (*AUDIT, "--model", "gpt"), ("gpt", "freedom")),
+    Bad("search of nothing", SEARCH, ("--over", "--grid")),
+    Bad("search of everything", (*SEARCH, "--grid", "--over", "model.reg=1,2"), ("--over", "--grid")),
+    Bad(
+        "search for an unknown model", ("search", "gpt", "--data", "tiny", "--over", "model.reg=1"), ("gpt", "freedom")
+    ),
+    Bad("search over no option", (*SEARCH, "--over", "reg=1,2"), ("'reg'", "model.")),
+    Bad("search over nothing to choose", (*SEARCH, "--over", "model.reg"), ("model.reg", "nothing to choose")),
+    Bad("a grid over a range", (*SEARCH, "--over", "model.reg=0.1:0.2"), ("model.reg", "range")),
+    Bad("random without a number", (*SEARCH, "--over", "model.reg=0.1:0.2", "--method", "random"), ("trials is 0",)),
+    Bad("unknown method", (*SEARCH, "--over", "model.reg=0.1", "--method", "luck"), ("luck", "optuna")),
+    Bad(
+        "fixed to two values",
+        (*SEARCH, "--over", "model.reg=1", "--fixed", "model.embed_dim=1,2"),
+        ("--fixed", "--over"),
+    ),
+    Bad(
+        "warm-up of the grid fixed",
+        (*SEARCH, "--grid", "--fixed", "warmup.gap=0.1"),
+        ("warmup.gap", "--mdvt.thresholds"),
+    ),
+    Bad("a metric of a search without a rank", (*SEARCH, "--grid", "--metric", "ndcg"), ("ndcg@20",)),
+    Bad("a grid without λ", (*SEARCH, "--grid", "--mdvt.lams", "0.1", "0.1"), ("lams", "once")),
+    Bad("report of nothing", ("report",), ("run",)),
+    Bad("report of no run", ("report", "tiny"), ("tiny", "run.json")),
     Bad("unknown way with missing", (*TRAIN, "--missing", "zero"), ("missing", "zero", "nan")),
     Bad("more neighbours than items", (*FREEDOM, "--model.knn-k", "99"), ("99", "24")),
     Bad("all edges dropped", (*FREEDOM, "--model.edge-drop", "1"), ("edge_drop is 1",)),
@@ -273,6 +298,9 @@ RUNS = [
     Bad("K beyond the items", ("evaluate", "run", "--ks", "99"), ("k is 99",)),
     Bad("outcome of no search", ("evaluate", "run", "--strategy", "static"), ("static",)),
     Bad("table of unknown ending", ("evaluate", "run", "--out", "a.xls"), ("a.xls", ".csv")),
+    Bad("a run reported twice", ("report", "run", "run"), ("twice",)),
+    Bad("a report without a rank", ("report", "run", "--metrics", "ndcg"), ("ndcg@20",)),
+    Bad("unknown spread", ("compare", "run", "run2", "--spread", "range"), ("range", "bootstrap"), other_data),
     Bad("one run compared", ("compare", "run"), ("two",)),
     Bad("a run compared with itself", ("compare", "run", "run"), ("two",)),
     Bad("runs of different data", ("compare", "run", "run2"), ("run2", "another data set"), other_data),
