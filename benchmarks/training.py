@@ -137,9 +137,9 @@ def seeds(setting: Setting, count: int = 5) -> list[Line]:
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
     several = (jnp.stack([what.order] * count), jnp.stack(keys), jnp.full(count, RATE))
     one = single.lower(what.model, what.config, starts[0], *what.fixed, what.order, keys[0], RATE).compile()
-    all_ = together.lower(what.model, what.config, stacked, *what.fixed, *several).compile()
+    all_ = together.lower(what.model, what.config, stacked, *what.fixed, *several, {}).compile()
     variants: dict[str, Callable] = {
-        "ours: one vmapped program": lambda: all_(stacked, *what.fixed, *several),
+        "ours: one vmapped program": lambda: all_(stacked, *what.fixed, *several, {}),
         "one after another": lambda: [
             one(start, *what.fixed, what.order, key, RATE) for start, key in zip(starts, keys, strict=True)
         ],

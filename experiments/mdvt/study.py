@@ -262,6 +262,7 @@ def main(
     if not every:
         raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
     source = provenance(f"python experiments/mdvt/{name}.py --data DATA", f"Mined once a {given.refresh}. {given.note}")
+    RESULTS.mkdir(exist_ok=True)
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, RESULTS / f"mdvt_{name}") if plot else ())]
     write_rows(RESULTS / f"mdvt_{name}.csv", every)
     page = [f"# {title}", "", about.strip(), "", MARKS, "", source, "", *figures, *lines]

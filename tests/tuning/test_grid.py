@@ -12,6 +12,7 @@ from jmmrec.train import WarmupConfig
 from jmmrec.tuning import Grid, mdvt_grid
 from jmmrec.tuning.shelf import Shelf
 
+pytestmark = pytest.mark.xdist_group("grid")  # one worker trains it
 DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
 MODEL = Freedom(embed_dim=4, knn_k=3)
 CONFIG = {"batch_size": 128, "learning_rate": 0.02, "patience": 3, "epochs": 14, "checkpoint_seconds": 0}
