@@ -8,8 +8,8 @@ Baselines with features read missing rows as the mean of observed ones. Defaults
 Recall@20 with patience 20.
 
     python experiments/ci2mg/table2.py --data DATA --jobs 2
-Restrict it with --only lfm2k, --models CI2MG LightGCN, --seeds 0:1; other rates with --rates 0.5 0.7. On 2 CPU cores a
-seed of CI2MG takes about half an hour on Last.fm-2K and hours on TikTok; on a GPU minutes.
+Restrict it with --only lfm2k, --models CI2MG LightGCN, --seeds 0:1; other rates with --rates 0.5 0.7. A whole run
+has not been timed yet.
 """
 
 import sys

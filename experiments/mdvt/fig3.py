@@ -6,7 +6,7 @@ triplets, the k-th best with the k-th worst, summed; without scaling the model's
 (docs/mdvt.md).
 
     python experiments/mdvt/fig3.py --data DATA --only lfm2k --seeds 0:3
-On 2 CPU cores about 4 minutes for a seed of FREEDOM on Last.fm-2K.
+Time and memory: not measured yet.
 """
 
 import sys

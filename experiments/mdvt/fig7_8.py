@@ -4,7 +4,7 @@ Reproduces: MDVT's Figures 7 and 8 (hybrid warm-up, Recall@10). The paper's clai
 n of 2, for MMGCN and SLMRec of 4. Its figures have no printed numbers.
 
     python experiments/mdvt/fig7_8.py --data DATA --only lfm2k --seeds 0:3
-Shows the whole of grid.py, which takes half a day for a seed; `--lams 0.1 0.2 0.4 --ns 2` is a seventh of it.
+Shows the whole of grid.py; `--lams 0.1 0.2 0.4 --ns 2` is a seventh of it. Time and memory: not measured yet.
 """
 
 import sys

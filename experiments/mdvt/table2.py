@@ -5,8 +5,7 @@ FREEDOM, Recall@10: .0589, with hybrid .0629). What differs: TikTok without text
 thresholds are chosen on valid.
 
     python experiments/mdvt/table2.py --data DATA/tiktok --models freedom --seeds 0:2
-On 2 CPU cores about 4 minutes for a seed of FREEDOM on TikTok and 10 on Last.fm-2K with mining once an epoch; other
-backbones take two to ten times as long, 1 to 2 GB. On a GPU: not measured.
+Time and memory: not measured yet.
 """
 
 import sys

@@ -6,7 +6,7 @@ similar items (F2) helps less than similarity. What differs: TikTok has audio wh
 audio, text, whisper.
 
     python experiments/mdvt/table3.py --data DATA --models freedom --seeds 0:3
-On 2 CPU cores about 4 minutes a row and seed of FREEDOM on either data set.
+Time and memory: not measured yet.
 """
 
 import sys

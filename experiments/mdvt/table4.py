@@ -6,7 +6,7 @@ here: they need items'
 texts, images and a paid service; `jmmrec data augment-text` does that part.
 
     python experiments/mdvt/table4.py --data DATA --models lgmrec --seeds 0:3
-On 2 CPU cores a step with AMR takes three times as long.
+A step with AMR encodes three times. Time and memory: not measured yet.
 """
 
 import sys

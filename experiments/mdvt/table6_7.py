@@ -6,7 +6,7 @@ Thresholds .5 to .9, n and [n1, n2] are chosen on valid here. What the paper lea
 any) is in docs/mdvt.md.
 
     python experiments/mdvt/table6_7.py --data DATA --only lfm2k --models freedom --seeds 0:2
-On 2 CPU cores 5 to 25 runs a row, about 4 minutes each for FREEDOM on Last.fm-2K.
+5 to 30 runs a row and seed. Time and memory: not measured yet.
 """
 
 import sys

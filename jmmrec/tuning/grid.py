@@ -85,15 +85,6 @@ class Grid:
             found += [("hybrid", lam, n, g, s) for g, s in itertools.product(self.gaps, self.spans)]
         return found
 
-    def counts(self, trunk: Lane) -> set[int]:
-        """Plain epochs after which some cell switches on; those that the trunk did not reach are the trunk itself."""
-        found = {Static(t, self.static_rule).first for t in self.thresholds}
-        for gap in self.gaps:
-            current = switched_on(trunk, self.dynamic(gap))
-            if current is not None:
-                found |= set(Hybrid(self.dynamic(gap), max(self.spans, default=0)).candidates(current))
-        return {count for count in found if count < trunk.epoch}
-
     def grow(self, lanes: Sequence[Lane]) -> list[Lane]:
         """All lanes, with the snapshots that some cell needs or may yet need."""
         trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}
@@ -275,7 +266,7 @@ def mdvt_grid(
     tell = say or (lambda text: None)
     lanes = shelf.trunks(seeds, grid.grow, tell)
     trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}
-    starts = [lane for lane in lanes if lane.role == "waiting" and lane.born in grid.counts(trunks[lane.seed])]
+    starts = [lane for lane in lanes if lane.role == "waiting"]
     arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in itertools.product(grid.lams, grid.ns)]
     jobs = list(itertools.product(starts, arms))
     branches = dict(shelf.branches(jobs, memory, tell))

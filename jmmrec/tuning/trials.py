@@ -18,7 +18,7 @@ from jmmrec.result import Result
 from jmmrec.train import TrainConfig, WarmupConfig
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.record import RunFolder
-from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, product
+from jmmrec.tuning.space import Axis, Range, as_space, by_part, draw, product
 
 METHODS = ("grid", "random", "optuna")
 
@@ -236,6 +236,3 @@ def _study(space: Mapping[str, Axis], seed: int) -> tuple[Any, dict[str, Any], A
         return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
 
     return optuna.create_study(direction="maximize"), found, _sampler
-
-
-__all__ = ["Choices", "Found", "Range", "Trial", "search"]

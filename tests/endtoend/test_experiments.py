@@ -8,7 +8,8 @@ import pytest
 from experiments import baselines, ledger, shelf
 from experiments.ci2mg import fig3, study, table3
 from experiments.mdvt import fig3 as ablation
-from experiments.mdvt import fig4, fig5, table2, table4, table6_7
+from experiments.mdvt import fig4, fig5, fig6, fig9, table2, table4, table6_7
+from experiments.mdvt import grid as mdvt_grid
 from experiments.mdvt import study as mdvt
 from experiments.mdvt import table3 as sources
 from jmmrec.data import SyntheticConfig, save, synthesize
@@ -111,6 +112,19 @@ def test_mdvt_variants(folder, mdvt_command) -> None:
         script.run(mdvt_command)
         rows = table_of(folder, name)
         assert list(dict.fromkeys(row["row"] for row in rows)) == labels, name
+
+
+def test_mdvt_grids_show_what_is_finished_and_train_nothing_for_it(folder, mdvt_command, monkeypatch) -> None:
+    monkeypatch.setattr(mdvt_grid, "RESULTS", folder / "results")
+    with pytest.raises(SystemExit, match="nothing is finished yet"):
+        fig9.run([*mdvt_command, "--report"])
+    assert not (folder / "runs").exists()
+    mdvt_command[mdvt_command.index("0:2")] = "0:1"
+    fig9.run(mdvt_command)
+    assert [row["row"] for row in table_of(folder, "fig9")[::3]] == ["backbone", *(f"s = {s}" for s in range(1, 6))]
+    mdvt_command[mdvt_command.index("0:1")] = "0:2"  # the second seed is not there: the first alone is shown
+    fig6.run([*mdvt_command, "--report"])
+    assert {row["seeds"] for row in table_of(folder, "fig6")} == {"1"}
 
 
 def sleep(seconds: float) -> str:
