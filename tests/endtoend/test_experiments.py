@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from experiments import baselines, ledger, shelf
+from experiments import baselines, below_lightgcn, ledger, shelf
 from experiments.ci2mg import fig3, study, table3
 from experiments.mdvt import fig3 as ablation
 from experiments.mdvt import fig4, fig5, fig6, fig9, table2, table4, table6_7
@@ -47,6 +47,28 @@ def test_baselines(folder, monkeypatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
     baselines.main([*command, "--models", "lightgcn", "--seeds", "0:2"])  # what is finished is not trained again
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
+
+
+def test_below_lightgcn(folder, monkeypatch) -> None:
+    """What the baselines mark as worse is searched, and nothing else."""
+    results = folder / "results"
+    results.mkdir()
+    monkeypatch.setattr(below_lightgcn, "RESULTS", results)
+    monkeypatch.setitem(below_lightgcn.GRIDS, "bpr", {"model.reg": (0.01, 0.1), "config.epochs": (2,)})
+    marked = {"bpr": "-0.1,0.001", "vbpr": "-0.1,0.2", "freedom": "+0.1,0.001", "bm3": ","}
+    lines = [f"amazon_scientific,{name},recall@20,train,1,0.2,{told}" for name, told in marked.items()]
+    head = "data,model,metric,mask,seeds,mean,minus_lightgcn,p_users"
+    (results / "baselines.csv").write_text("\n".join([head, *lines, lines[0].replace("train", "train+valid")]))
+    command = ["--data", str(folder / "data"), "--runs", str(folder / "runs"), "--jobs", "0"]
+    with pytest.raises(SystemExit, match="no search is finished"):
+        below_lightgcn.main([*command, "--report"])
+    below_lightgcn.main(command)
+    with open(results / "below_lightgcn.csv", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["model"], row["settings"], row["default"], row["lightgcn"]) == ("bpr", "2", "0.20000", "0.30000")
+    assert float(row["searched"]) <= float(row["best_on_test"]) and "| bpr | 0.2000 |" in (
+        results / "below_lightgcn.md"
+    ).read_text()
 
 
 def test_ci2mg(folder, monkeypatch) -> None:
