@@ -15,8 +15,6 @@ hidden, and training and valid items hidden.
 Expected: every trained model above popularity; what falls below LightGCN is marked.
 """
 
-import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,24 +22,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+from experiments.shelf import DATA, RESULTS, carry_out, load, options, provenance, shown, write_rows
 
-DATA = {
-    "lfm2k": ("audio", "text", "whisper"),
-    "amazon_scientific": ("image", "text"),
-    "tiktok": ("image", "audio"),
-}
+FOLDERS = ("lfm2k", "amazon_scientific", "tiktok")
 MASKS = ("train", "train+valid")
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 NEIGHBOURS = (10, 20, 50, 100, 200)
 OPTIONS = {"ks": (10, 20), "metrics": ("recall", "ndcg")}
-
-
-def load(folder: str, data: str) -> Any:
-    """The data set with all its modalities."""
-    import jmmrec
-
-    return jmmrec.load(Path(data) / folder, modalities=list(DATA[folder]))
 
 
 def train(folder: str, model: str, seed: int, data: str, runs: str) -> str:
@@ -117,17 +104,9 @@ def section(folder: str, mask: str, made: list[dict[str, Any]]) -> list[str]:
     lines += ["| --- | ---: |" + " ---: |" * len(METRICS)]
     for name in dict.fromkeys(row["model"] for row in made):
         cells = {row["metric"]: row for row in made if row["model"] == name}
-        shown = " | ".join(cell(cells[metric]) for metric in METRICS)
-        lines.append(f"| {name} | {cells[METRICS[0]]['seeds']} | {shown} |")
+        values = " | ".join(shown(cells[metric], "minus_lightgcn", "p_users") for metric in METRICS)
+        lines.append(f"| {name} | {cells[METRICS[0]]['seeds']} | {values} |")
     return [*lines, ""]
-
-
-def cell(row: dict[str, Any]) -> str:
-    """Mean ± standard deviation, and ▲ or ▼ against LightGCN."""
-    spread = f" ± {float(row['std']):.4f}" if row["seeds"] > 1 else ""
-    told = row["p_users"] and float(row["p_users"]) < 0.01
-    mark = (" ▲" if row["minus_lightgcn"].startswith("+") else " ▼") if told else ""
-    return f"{float(row['mean']):.4f}{spread}{mark}"
 
 
 def write(folders: Sequence[str], data: str, runs: Path, note: str) -> None:
@@ -151,28 +130,19 @@ def write(folders: Sequence[str], data: str, runs: Path, note: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains what is missing, then writes the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
-    parser.add_argument("--runs", default="runs/baselines")
-    parser.add_argument("--only", nargs="*", default=list(DATA), choices=list(DATA))
-    parser.add_argument("--models", nargs="*", help="default: all")
-    parser.add_argument("--seeds", default="0:3", help="first:last+1")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
-    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
-    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
-    given = parser.parse_args(arguments)
+    given = options(__doc__ or "", "runs/baselines").parse_args(arguments)
     from jmmrec.models import MODELS
 
+    folders = given.only or FOLDERS
     low, high = map(int, given.seeds.split(":"))
     jobs = [
         (folder, model, seed, given.data, given.runs)
         for seed in range(low, high)
-        for folder in given.only
+        for folder in folders
         for model in given.models or MODELS
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
-    write(given.only, given.data, Path(given.runs), given.note)
+    write(folders, given.data, Path(given.runs), given.note)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ Every setting is a run folder under --runs and resumes where it was stopped; `--
 `--report` as in baselines.py. Grids: the options that the models' authors search, thinned to what moved anything.
 """
 
-import argparse
 import csv
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments.baselines import DATA, OPTIONS, load
-from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+from experiments.baselines import OPTIONS
+from experiments.shelf import DATA, RESULTS, carry_out, load, options, provenance, write_rows
 
 GRIDS: dict[str, dict[str, Sequence[Any]]] = {
     "bpr": {"model.reg": (0.01, 0.03, 0.07, 0.1)},
@@ -96,17 +94,8 @@ def page(made: Sequence[dict[str, Any]], note: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains what is missing, then writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
-    parser.add_argument("--runs", default="runs/below_lightgcn")
-    parser.add_argument("--only", nargs="*", default=list(DATA), choices=list(DATA))
-    parser.add_argument("--models", nargs="*", default=list(GRIDS), choices=list(GRIDS))
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
-    parser.add_argument("--report", action="store_true", help="train nothing, write the table of what is there")
-    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
-    given = parser.parse_args(arguments)
-    below = [one for one in fallen() if one["data"] in given.only and one["model"] in given.models]
+    given = options(__doc__ or "", "runs/below_lightgcn").parse_args(arguments)
+    below = [one for one in fallen() if one["data"] in (given.only or DATA) and one["model"] in (given.models or GRIDS)]
     jobs = [(one["data"], one["model"], given.data, given.runs) for one in below]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     made = [row(one, given.data, given.runs) for one in below if finished(one["data"], one["model"], given.runs)]

@@ -1,16 +1,59 @@
-"""What the experiment scripts share: processes, provenance, and rows written as CSV."""
+"""What the experiment scripts share: data sets, options, processes, provenance, and rows written as CSV."""
 
+import argparse
 import csv
 import math
 import multiprocessing
 import multiprocessing.connection
+import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+DATA = {
+    "lfm2k": ("audio", "text", "whisper"),
+    "amazon_scientific": ("image", "text"),
+    "tiktok": ("image", "audio"),
+    "amazon_baby": ("image", "text"),
+    "amazon_sports": ("image", "text"),
+}
+
+
+def load(folder: str, data: str) -> Any:
+    """A data set with all its modalities."""
+    import jmmrec
+
+    inter = "baby" if folder == "amazon_baby" else None  # its folder holds a second, random split
+    return jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
+
+
+def options(about: str, runs: str, *, seeds: str = "0:3", jobs: int = 1) -> argparse.ArgumentParser:
+    """The options that all of them have; `only` and `models` are None where nothing is asked for."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"), help="folder of data sets")
+    parser.add_argument("--runs", default=runs, help=f"folder of what is trained; default {runs}")
+    parser.add_argument("--only", nargs="*", choices=list(DATA), help="data sets; default: the experiment's")
+    parser.add_argument("--models", nargs="*", help="default: the experiment's")
+    parser.add_argument("--seeds", default=seeds, help="first:last+1")
+    parser.add_argument("--jobs", type=int, default=jobs, help="processes at a time")
+    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
+    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
+    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
+    return parser
+
+
+def shown(cell: Mapping[str, Any], gap: str, p: str) -> str:
+    """Mean ± standard deviation of a row, and ▲ or ▼ where its difference to the base is beyond p < 0.01.
+
+    >>> shown({"mean": "0.25", "std": "nan", "seeds": 1, "minus_base": "+0.1", "p": "0.001"}, "minus_base", "p")
+    '0.2500 ▲'
+    """
+    spread = f" ± {float(cell['std']):.4f}" if int(cell["seeds"]) > 1 else ""
+    told = cell[p] and float(cell[p]) < 0.01
+    return f"{float(cell['mean']):.4f}{spread}" + ((" ▲" if cell[gap].startswith("+") else " ▼") if told else "")
 
 
 def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: int, minutes: float = 0.0) -> None:

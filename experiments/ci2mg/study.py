@@ -3,7 +3,6 @@
 import argparse
 import csv
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,14 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+from experiments.shelf import DATA, RESULTS, carry_out, load, options, provenance, shown, write_rows
 
-DATA = {
-    "lfm2k": ("audio", "text", "whisper"),
-    "tiktok": ("image", "audio"),
-    "amazon_baby": ("image", "text"),
-    "amazon_sports": ("image", "text"),
-}
 METRICS = ("recall@20", "precision@20", "ndcg@20")
 OPTIONS = {"ks": (20,), "metrics": ("recall", "precision", "ndcg")}
 
@@ -54,13 +47,11 @@ class Masks:
     impute: str = "mean"
 
 
-def load(folder: str, data: str, rate: float | None, masks: Masks, fill: bool) -> Any:
+def masked(folder: str, data: str, rate: float | None, masks: Masks, fill: bool) -> Any:
     """The data set with this rate hidden; missing rows filled where `fill` is asked for."""
-    import jmmrec
     from jmmrec.data import impute, with_missing
 
-    inter = "baby" if folder == "amazon_baby" else None  # its folder holds a second, random split
-    dataset = jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
+    dataset = load(folder, data)
     if rate is None:
         return dataset
     hidden = with_missing(dataset, rate, masks.protocol, masks.seed)
@@ -83,7 +74,7 @@ def train(
 
     out = RunFolder(run_folder(folder, cell, rate, masks, seed, runs))
     if not (out.exists and out.read()["status"] == "finished"):
-        dataset = load(folder, data, rate if cell.features else None, masks, fill=cell.model != "ci2mg")
+        dataset = masked(folder, data, rate if cell.features else None, masks, fill=cell.model != "ci2mg")
         settings = {"seeds": (seed,), "seeds_per_program": 1, "checkpoint_seconds": 60, "epochs": epochs}
         jmmrec.fit(cell.made(), dataset, **settings, out=out.path, resume=out.exists)
     return str(out.path)
@@ -154,39 +145,22 @@ def section(made: Sequence[dict]) -> list[str]:
     lines += ["| --- | ---: |" + " ---: |" * len(METRICS) + " ---: |"]
     for label in dict.fromkeys(row["model"] for row in made):
         cells = {row["metric"]: row for row in made if row["model"] == label}
-        told = {metric: mark(cell) for metric, cell in cells.items()}
-        shown = " | ".join(f"{float(c['mean']):.4f} ± {float(c['std']):.4f}{told[m]}" for m, c in cells.items())
+        values = " | ".join(shown(cell, "minus_base", "p_users") for cell in cells.values())
         published = cells[METRICS[0]]["paper"]
         lines.append(
-            f"| {label} | {cells[METRICS[0]]['seeds']} | {shown} | {f'{published:.4f}' if published else ''} |"
+            f"| {label} | {cells[METRICS[0]]['seeds']} | {values} | {f'{published:.4f}' if published else ''} |"
         )
     said = dict.fromkeys(row["remark"] for row in made if row["remark"])
     return [*lines, "", *[f"{text}" for text in said], ""]
 
 
-def mark(cell: dict) -> str:
-    """▲ or ▼ where a value differs from the base row's at p < 0.01 over users."""
-    if not cell["p_users"] or float(cell["p_users"]) >= 0.01:
-        return ""
-    return " ▲" if cell["minus_base"].startswith("+") else " ▼"
-
-
-def _options(about: str, folders: Sequence[str], rates: Sequence[float]) -> argparse.ArgumentParser:
-    """The options that all of them have."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
-    parser.add_argument("--runs", default="runs/ci2mg")
-    parser.add_argument("--only", nargs="*", default=list(folders), choices=list(DATA))
-    parser.add_argument("--models", nargs="*", help="labels of rows; default: all")
+def asked(about: str, rates: Sequence[float]) -> argparse.ArgumentParser:
+    """The options that all of CI²MG's experiments have."""
+    parser = options(about, "runs/ci2mg", seeds="0:5")
     parser.add_argument("--rates", nargs="*", type=float, default=list(rates))
     parser.add_argument("--protocol", default="item_subset")
     parser.add_argument("--mask-seed", type=int, default=0)
-    parser.add_argument("--seeds", default="0:5", help="first:last+1")
     parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
-    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
-    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     return parser
 
 
@@ -204,13 +178,13 @@ def main(
     plot: Callable[[list[dict], Path], None] | None = None,
 ) -> None:
     """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished."""
-    given = _options(about, folders, rates).parse_args(arguments)
+    given = asked(about, rates).parse_args(arguments)
     masks, seeds = Masks(given.protocol, given.mask_seed), range(*map(int, given.seeds.split(":")))
     chosen = [cell for cell in cells if given.models is None or cell.label in given.models]
     jobs = [
         (folder, cell, rate, masks, seed, given.data, given.runs, given.epochs)
         for seed in seeds
-        for folder in given.only
+        for folder in given.only or folders
         for cell in chosen
         for rate in (given.rates if cell.features else given.rates[:1])
     ]
@@ -226,7 +200,7 @@ def main(
             "",
         ],
     )
-    for folder in given.only:
+    for folder in given.only or folders:
         for rate in given.rates:
             found = collect(cells, folder, rate, masks, seeds, given.runs)
             if found:

@@ -18,8 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.mdvt.study import BEST_N, TITLE, load, options, places
-from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+from experiments.mdvt.study import BEST_N, TITLE, asked, places
+from experiments.shelf import RESULTS, carry_out, load, provenance, write_rows
 
 LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
 FINISHED = "finished"
@@ -121,24 +121,24 @@ def main(
     Args:
       view: from data, model and grids (one a seed) to sentences and (label, cell). ns: default the model's best.
     """
-    parser = options(about, models, ("lfm2k", "tiktok"))
+    parser = asked(about)
     parser.add_argument("--lams", nargs="*", type=float, default=list(lams))
     parser.add_argument("--ns", nargs="*", type=int, default=ns and list(ns), help="default: the paper's for the model")
     given = parser.parse_args(arguments)
-    root, chosen = places(given.data, given.only, ("lfm2k", "tiktok"))
+    (root, chosen), backbones = places(given.data, given.only, ("lfm2k", "tiktok")), given.models or models
     seeds = range(*map(int, given.seeds.split(":")))
 
     def job(folder: str, model: str, seed: int) -> tuple:
         sizes = tuple(given.lams), tuple(given.ns or (recommended(model),))
         return (folder, model, *sizes, given.refresh, seed, root, given.runs, given.epochs)
 
-    jobs = [job(folder, model, seed) for seed in seeds for folder in chosen for model in given.models]
+    jobs = [job(folder, model, seed) for seed in seeds for folder in chosen for model in backbones]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     every, lines = [], []
     for folder in chosen:
-        for model in given.models:
-            asked = [job(folder, model, seed) for seed in seeds]
-            done = [one for one in asked if (grid_folder(*one[:6], one[7]) / FINISHED).exists()]
+        for model in backbones:
+            wanted = [job(folder, model, seed) for seed in seeds]
+            done = [one for one in wanted if (grid_folder(*one[:6], one[7]) / FINISHED).exists()]
             if not done:
                 continue
             grids = [search(*one) for one in done]  # reads them, and trains nothing

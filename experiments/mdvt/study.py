@@ -9,7 +9,6 @@ published item graphs), and selection on valid, where the public code's choice o
 import argparse
 import csv
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,14 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+from experiments.shelf import DATA, RESULTS, carry_out, load, options, provenance, shown, write_rows
 
-DATA = {
-    "lfm2k": ("audio", "text", "whisper"),
-    "tiktok": ("image", "audio"),
-    "amazon_scientific": ("image", "text"),
-    "amazon_baby": ("image", "text"),
-}
 PAPER_NAME = {"amazon_baby": "Baby", "tiktok": "TikTok"}
 SHORT = {"recall@5": "R@5", "recall@10": "R@10", "recall@20": "R@20", "ndcg@5": "N@5", "ndcg@10": "N@10"}
 TITLE = {
@@ -59,14 +52,6 @@ FULL = Cell(
     (),
 )
 HYBRID = (("strategy", "hybrid"), ("gap", 0.1), ("span", 2))
-
-
-def load(folder: str, data: str) -> Any:
-    """A data set with all its modalities."""
-    import jmmrec
-
-    inter = "baby" if folder == "amazon_baby" else None  # its folder holds a second, random split
-    return jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
 
 
 def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: str, runs: str, epochs: int) -> str:
@@ -180,18 +165,14 @@ def section(made: Sequence[dict], metrics: Sequence[str]) -> list[str]:
     lines += ["| | seeds | " + " | ".join(metrics) + " |", "| --- | ---: |" + " ---: |" * len(metrics)]
     for label in dict.fromkeys(row["row"] for row in made):
         cells = {row["metric"]: row for row in made if row["row"] == label}
-        shown = " | ".join(text(cells[metric]) for metric in metrics)
-        lines.append(f"| {label} | {cells[metrics[0]]['seeds']} | {shown} |")
+        values = " | ".join(text(cells[metric]) for metric in metrics)
+        lines.append(f"| {label} | {cells[metrics[0]]['seeds']} | {values} |")
     return [*lines, ""]
 
 
 def text(cell: Mapping[str, Any]) -> str:
-    """Mean, spread, direction where it differs, and the paper's number."""
-    spread = f" ± {float(cell['std']):.4f}" if int(cell["seeds"]) > 1 else ""
-    mark = ""
-    if cell["p"] and float(cell["p"]) < 0.01:
-        mark = " ▲" if cell["minus_base"].startswith("+") else " ▼"
-    return f"{float(cell['mean']):.4f}{spread}{mark}" + (f" ({float(cell['paper']):.4f})" if cell["paper"] else "")
+    """What we find, and the paper's number."""
+    return shown(cell, "minus_base", "p") + (f" ({float(cell['paper']):.4f})" if cell["paper"] else "")
 
 
 MARKS = (
@@ -201,21 +182,11 @@ MARKS = (
 )
 
 
-def options(about: str, models: Sequence[str], folders: Sequence[str]) -> argparse.ArgumentParser:
-    """The options that all of them have."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"),
-                        help="folder of data sets, or of one of them")  # fmt: skip
-    parser.add_argument("--only", nargs="*", choices=list(DATA), help=f"data sets; default {' '.join(folders)}")
-    parser.add_argument("--models", nargs="*", default=list(models))
-    parser.add_argument("--seeds", default="0:5", help="first:last+1")
+def asked(about: str) -> argparse.ArgumentParser:
+    """The options that all of MDVT's experiments have; `data` may be the folder of one data set."""
+    parser = options(about, "runs/mdvt", seeds="0:5", jobs=2)
     parser.add_argument("--refresh", default="epoch", choices=("batch", "epoch"), help="when virtual items are mined")
-    parser.add_argument("--runs", default="runs/mdvt", help="shared by all of MDVT's experiments")
     parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
-    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
-    parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
-    parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     return parser
 
 
@@ -240,20 +211,20 @@ def main(
       cells: of a data set and a model. tables: of the paper, whose numbers stand beside ours. names: our label -> the
         paper's. plot: from (data, model) -> label -> runs, and a stem, the figures' file names.
     """
-    given = options(about, models, folders).parse_args(arguments)
-    root, chosen = places(given.data, given.only, folders)
+    given = asked(about).parse_args(arguments)
+    (root, chosen), backbones = places(given.data, given.only, folders), given.models or models
     seeds = range(*map(int, given.seeds.split(":")))
     jobs = [
         (folder, model, cell, given.refresh, seed, root, given.runs, given.epochs)
         for seed in seeds
         for folder in chosen
-        for model in given.models
+        for model in backbones
         for cell in cells(folder, model)
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     every, lines, drawn = [], [], {}
     for folder in chosen:
-        for model in given.models:
+        for model in backbones:
             found = collect(folder, model, cells(folder, model), given.refresh, seeds, given.runs)
             if found:
                 drawn[folder, model] = found

@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.mdvt.study import DATA, HYBRID, PLAIN, Cell, main
+from experiments.mdvt.study import HYBRID, PLAIN, Cell, main
+from experiments.shelf import DATA
 
 NO_IDS = ("dragon", "mmgcl")  # models without a table of item ids
 

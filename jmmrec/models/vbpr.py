@@ -26,18 +26,18 @@ class Vbpr(Backbone):
 
     Attributes:
       embed_dim: d; users have 2d columns, items d of ids and d of projected features.
-      reg: weight of the regulariser. reg_form: `norm` (PyTorch toolbox) or `l2sq`.
+      reg: weight of the regulariser. reg_form: `l2sq` or `norm` (PyTorch toolbox, with 0.1).
 
     >>> Vbpr(embed_dim=32).reg_form
-    'norm'
+    'l2sq'
     """
 
     joined = "concat"
     card = Card("He and McAuley, VBPR, AAAI", 2016, "1 or more", "(2 U + I + Σ D_m) d", "4 I Σ D_m d")
 
     embed_dim: int = 64
-    reg: float = 0.1
-    reg_form: str = "norm"
+    reg: float = 0.07
+    reg_form: str = "l2sq"
 
     def __post_init__(self) -> None:
         check_range("embed_dim", self.embed_dim, 1, 1 << 16)

@@ -88,10 +88,12 @@ class Kept(NamedTuple):
     """An epoch's solution whose plans fit into memory.
 
     Attributes:
-      plans: (pairs, n, n). potentials, error: as `Solution`.
+      plans: (pairs, n, n). rows, columns: their sums, (pairs, n, 1). potentials, error: as `Solution`.
     """
 
     plans: jax.Array
+    rows: jax.Array
+    columns: jax.Array
     potentials: Potentials
     error: jax.Array
 
@@ -102,17 +104,18 @@ def kept(solution: Solution, options: Transport) -> Solution | Kept:
     if solution.parts is not None or 4 * pairs * n * n > options.plan_memory:
         return solution
     plans = jax.vmap(whole_plan)(solution)
-    return Kept(plans, solution.potentials, solution.error)
+    return Kept(plans, plans.sum(axis=2)[..., None], plans.sum(axis=1)[..., None], solution.potentials, solution.error)
 
 
 def carried(solution: Solution | Kept, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Of one pair, values of the second modality brought to items of the first, and the other way round.
 
-    >>> both = Kept(jnp.array([[0.5, 0.0], [0.25, 0.25]]), Potentials(jnp.zeros(2), jnp.zeros(2)), jnp.zeros(()))
+    >>> plan = jnp.array([[0.5, 0.0], [0.25, 0.25]])
+    >>> sums = plan.sum(axis=1)[:, None], plan.sum(axis=0)[:, None]
+    >>> both = Kept(plan, *sums, Potentials(jnp.zeros(2), jnp.zeros(2)), jnp.zeros(()))
     >>> [x.tolist() for x in carried(both, jnp.array([[3.0], [6.0]]), jnp.array([[2.0], [4.0]]))]
     [[[2.0], [3.0]], [[4.0], [6.0]]]
     """
     if isinstance(solution, Solution):
         return both_directions(solution, first, second)
-    plan = solution.plans
-    return plan @ second / plan.sum(axis=1)[:, None], plan.T @ first / plan.sum(axis=0)[:, None]
+    return solution.plans @ second / solution.rows, solution.plans.T @ first / solution.columns
