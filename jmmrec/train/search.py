@@ -6,7 +6,8 @@ program holds one run (`seeds_per_program=1`), because keys and batches depend o
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from jmmrec.errors import check_choice, check_range
 from jmmrec.train.lane import Lane
@@ -67,6 +68,24 @@ class WarmupConfig:
         return self.hybrid.dynamic if self.strategy == "dynamic" else Never()
 
 
+def wanted(
+    count: int, trunk: Lane, firsts: Collection[int], reach: Sequence[tuple[Dynamic, int]]
+) -> Literal["branch", "waiting"] | None:
+    """The role of a branch that switches on after `count` plain epochs; None if nobody wants it.
+
+    Args:
+      firsts: of static searches. reach: dynamic rules, and how far around their T_cur branches are wanted.
+    """
+    role: Literal["branch", "waiting"] | None = "branch" if count in firsts else None
+    for dynamic, span in reach:
+        current = switched_on(trunk, dynamic)
+        if current is not None and abs(count - current) <= span:
+            role = "branch"
+        elif current is None and count >= trunk.epoch - span and trunk.running:
+            role = role or "waiting"
+    return role
+
+
 @dataclasses.dataclass(frozen=True)
 class Search:
     """Grows branches on trunks and reads the strategies' outcomes from them.
@@ -115,15 +134,8 @@ class Search:
         return grown + [bud for bud in buds if bud is not None and bud.label not in have]
 
     def _wanted(self, count: int, trunk: Lane) -> str | None:
-        """The role of a branch that switches on after `count` plain epochs; None if nobody wants it."""
-        if count in self.firsts.values():
-            return "branch"
-        if self.span is None:
-            return None
-        current = self.current(trunk)
-        if current is not None:
-            return "branch" if abs(count - current) <= self.span else None
-        return "waiting" if count >= trunk.epoch - self.span and trunk.running else None
+        reach = [] if self.span is None else [(self.warmup.hybrid.dynamic, self.span)]
+        return wanted(count, trunk, self.firsts.values(), reach)
 
     def _settle(self, lane: Lane, trunk: Lane) -> Lane | None:
         role = self._wanted(lane.born, trunk)

@@ -31,7 +31,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.search import snapshot, switched_on
+from jmmrec.train.search import snapshot, switched_on, wanted
 from jmmrec.train.warmup import PAPER_THRESHOLDS
 from jmmrec.tuning.shelf import Shelf
 
@@ -94,15 +94,9 @@ class Grid:
         return kept + [bud for bud in buds if bud.label not in have]
 
     def _wanted(self, count: int, trunk: Lane) -> bool:
-        if any(count == Static(t, self.static_rule).first for t in self.thresholds):
-            return True
-        span = max(self.spans, default=0)
-        for gap in self.gaps:
-            current = switched_on(trunk, self.dynamic(gap))
-            near = count >= trunk.epoch - span and trunk.running if current is None else abs(count - current) <= span
-            if near:
-                return True
-        return False
+        firsts = {Static(t, self.static_rule).first for t in self.thresholds}
+        reach = [(self.dynamic(gap), max(self.spans, default=0)) for gap in self.gaps]
+        return wanted(count, trunk, firsts, reach) is not None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,9 +1,13 @@
 """`jmmrec search`, from the command line to its table."""
 
+import dataclasses
+
 import pytest
 
 from jmmrec.cli.main import main
+from jmmrec.cli.search import GridOptions
 from jmmrec.data import SyntheticConfig, save, synthesize
+from jmmrec.tuning import Grid
 
 FIXED = ("--fixed", "config.epochs=3", "config.batch_size=64", "model.embed_dim=4")
 
@@ -29,3 +33,9 @@ def test_the_grid(command, tmp_path, capsys) -> None:
     assert "hybrid" in captured.out and "8 cells" in captured.out and "test recall@10" in captured.out
     assert "trunk: valid" in captured.err and "1/4" in captured.err
     assert len(list((tmp_path / "out" / "branches").iterdir())) == 4
+
+
+def test_the_grid_of_the_command_line_is_the_papers() -> None:
+    """The options repeat its defaults, because --help must not import jax."""
+    given, paper = dataclasses.asdict(GridOptions()), dataclasses.asdict(Grid())
+    assert given == {name: paper[name] for name in given}
