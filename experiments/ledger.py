@@ -9,6 +9,7 @@ none is, "partly" in between.
 import ast
 import csv
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -62,17 +63,19 @@ def verdict(found: Sequence[bool | None]) -> str:
 
 
 def warmups(data: str) -> Callable[[Rows], tuple[str, str]]:
-    """Static, dynamic, hybrid against FREEDOM alone on one data set, Recall@20."""
+    """Static, dynamic, hybrid against FREEDOM alone on one data set, Recall@10."""
 
     def ours(rows: Rows) -> tuple[str, str]:
-        mine = [r for r in rows if (r["data"], r["model"], r["metric"]) == (data, "freedom", "recall@20")]
+        mine = [r for r in rows if (r["data"], r["model"], r["metric"]) == (data, "freedom", "recall@10")]
         by = {row["warmup"]: row for row in mine}
+        if "none" not in by:
+            return "", "open"
         told = [f"alone {float(by['none']['mean']):.4f} ({by['none']['low95'][:6]} to {by['none']['high95'][:6]})"]
         told += [f"{name} {float(row['mean']):.4f}" for name, row in by.items() if name != "none"]
         seeds = by["none"]["seeds"]
-        gains = [better(row, "minus_backbone", "p_users") for name, row in by.items() if name != "none"]
+        gains = [better(row, "minus_backbone") for name, row in by.items() if name != "none"]
         told[0] = told[0].replace("(nan to nan)", "(no interval)")
-        return f"R@20, {seeds} seed{'s' * (seeds != '1')}: {', '.join(told)}", verdict(gains)
+        return f"R@10, {seeds} seed{'s' * (seeds != '1')}: {', '.join(told)}", verdict(gains)
 
     return ours
 
@@ -96,7 +99,7 @@ def above_lightgcn(rows: Rows) -> tuple[str, str]:
     told = []
     for data in dict.fromkeys(r["data"] for r in mine):
         here = [r for r in mine if r["data"] == data]
-        good = [r["model"] for r in here if better(r, "minus_lightgcn", "p_users")]
+        good = [r["model"] for r in here if better(r, "minus_lightgcn")]
         told.append(f"{data}: {', '.join(good) or 'none'} of {len(here)}")
     return "; ".join(told), "no claim"
 
@@ -110,7 +113,8 @@ def first_of_all(rows: Rows) -> tuple[str, str]:
             other = max((r for name, r in mine.items() if name != "CI2MG"), key=lambda r: float(r["mean"]))
             ours = mine["CI2MG"]
             told.append(f"{data}: CI²MG {float(ours['mean']):.4f}, {other['model']} {float(other['mean']):.4f}")
-            found.append(float(ours["low95"] or "nan") > float(other["high95"] or "nan"))
+            bounds = float(ours["low95"] or "nan"), float(other["high95"] or "nan")
+            found.append(None if any(map(math.isnan, bounds)) else bounds[0] > bounds[1])
     return "; ".join(told), verdict(found)
 
 

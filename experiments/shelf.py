@@ -6,7 +6,9 @@ import math
 import multiprocessing
 import multiprocessing.connection
 import os
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +45,25 @@ def options(about: str, runs: str, *, seeds: str = "0:3", jobs: int = 1) -> argp
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
     parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     return parser
+
+
+def tested(ours: Any, base: Any) -> Any:
+    """Difference of two (seeds, users) tables of a metric, tested; None where they are one, or there is no base.
+
+    For other users and other seeds where both have several seeds, else over users, their values averaged over seeds.
+    """
+    from jmmrec.report.stats import crossed_test, paired_test
+
+    if base is None or base is ours:
+        return None
+    enough = min(len(ours), len(base)) > 1
+    return crossed_test(ours, base) if enough else paired_test(ours.mean(axis=0), base.mean(axis=0))
+
+
+MARKS = (
+    "▲ / ▼: better / worse than {base} at p < 0.01, uncorrected; for other users and other seeds where both have "
+    "several seeds (`jmmrec.report.crossed_test`), else over users alone."
+)
 
 
 def shown(cell: Mapping[str, Any], gap: str, p: str) -> str:
@@ -87,6 +108,17 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
 
 def _say(function: Callable[..., str], job: tuple) -> None:
     print("finished", function(*job), flush=True)
+
+
+def called(script: str, arguments: Sequence[str] | None) -> str:
+    """The command as it was given, with the folders of this machine left out."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for option in ("--data", "--runs", "--note"):
+        while option in words:
+            place = words.index(option)
+            del words[place : place + 2]
+    kept = [word for word in words if word != "--report"]
+    return shlex.join(["python", f"experiments/{script}", "--data", "DATA", *kept])
 
 
 def provenance(command: str, note: str = "") -> str:

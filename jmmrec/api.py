@@ -100,11 +100,7 @@ def fit(
 def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
-    try:
-        return config or TrainConfig.of(model, **options)
-    except TypeError as error:
-        known = ", ".join(TrainConfig.__dataclass_fields__)
-        raise ConfigError(f"unknown option among {', '.join(options)}; training has {known}.") from error
+    return config or TrainConfig.of(model, **options)
 
 
 def _data_record(dataset: Dataset) -> dict[str, Any]:

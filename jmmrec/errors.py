@@ -1,6 +1,7 @@
 """Errors that a person can act on: one sentence with what was found, where, and what to do."""
 
-from collections.abc import Iterable
+import numbers
+from collections.abc import Iterable, Mapping
 
 
 class JmmrecError(ValueError):
@@ -39,6 +40,42 @@ def check_range(option: str, value: float, low: float, high: float, *, open_low:
 
     >>> check_range("lam", 0.2, 0, 1)
     """
-    if not (low < value <= high if open_low else low <= value <= high):
+    try:
+        inside = low < value <= high if open_low else low <= value <= high
+    except TypeError:  # a word, or a list
+        inside = False
+    if not inside:
         bracket = "(" if open_low else "["
         raise ConfigError(f"{option} is {value!r}; it must lie in {bracket}{low}, {high}].")
+
+
+def check_whole(option: str, value: object, low: float, high: float) -> None:
+    """Raises `ConfigError` unless it is a whole number, low <= value <= high.
+
+    >>> check_whole("epochs", 3, 1, float("inf"))
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ConfigError(f"{option} is {value!r}; it must be a whole number.")
+    check_range(option, int(value), low, high)
+
+
+def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises `ConfigError` naming the first option that does not exist, and those that do.
+
+    >>> check_names("MDVT", ["n"], ["n", "lam"])
+    """
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{what} has no option {name!r}; it has {', '.join(known)}.")
+
+
+def check_types(cls: type, options: Mapping[str, object]) -> None:
+    """Raises `ConfigError` where an option of a dataclass whose default is a whole number is given something else.
+
+    >>> check_types(type("Some", (), {"depth": 2}), {"depth": 3})
+    """
+    for name, value in options.items():
+        default = getattr(cls, name, None)
+        if isinstance(default, int) and not isinstance(default, bool):
+            check_whole(name, value, -float("inf"), float("inf"))

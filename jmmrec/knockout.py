@@ -55,13 +55,23 @@ class ModalityAudit:
     findings: tuple[Finding, ...]
 
     def uses(self, modality: str) -> bool | None:
-        """True where permuted rows make the model worse, False where they make it better, None: cannot be told."""
-        found = next(f for f in self.findings if (f.modality, f.how) == (modality, VERDICT))
+        """True where permuted rows make the model worse, False where they make it better, None: cannot be told.
+
+        Raises:
+          DataError: a modality that was not audited.
+        """
+        found = self._permuted(modality)
         return True if found.low > 0 else False if found.high < 0 else None
+
+    def _permuted(self, modality: str) -> Finding:
+        by_name = {f.modality: f for f in self.findings if f.how == VERDICT}
+        if modality not in by_name:
+            raise DataError(f"the audit has no modality {modality!r}; it has {', '.join(by_name)}.")
+        return by_name[modality]
 
     def verdict(self, modality: str) -> str:
         """The same in a sentence."""
-        found = next(f for f in self.findings if (f.modality, f.how) == (modality, VERDICT))
+        found = self._permuted(modality)
         gap = f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
         said = {
             True: f"{self.model} uses {modality}: {self.metric} is higher with the real rows than with permuted ones",
@@ -119,8 +129,8 @@ def audit_modalities(
     >>> [(f.modality, f.how) for f in found.findings]
     [('text', 'permuted')]
     """
-    names = _checked(model, dataset, modalities, knockouts, seeds)
     check_choice("split", split, ("valid", "test"))
+    names = _checked(model, dataset, modalities, knockouts, seeds, split)
     measured, k = parse_metric(metric)
     kept = [how for how in KNOCKOUTS if how in {VERDICT, *knockouts}]
     kept = [how for how in kept if how != "absent" or len(dataset.modalities) > 1]
@@ -140,13 +150,16 @@ def audit_modalities(
     return ModalityAudit(title, dataset.name, metric, split, tuple(seeds), float(real.mean()), tuple(findings))
 
 
-def _checked(model: Any, dataset: Dataset, modalities: Sequence[str], knockouts: Sequence[str], seeds) -> list[str]:
+def _checked(
+    model: Any, dataset: Dataset, modalities: Sequence[str], knockouts: Sequence[str], seeds, split
+) -> list[str]:
     """The modalities to knock out; what cannot work is refused before anything is trained."""
     for how in knockouts:
         check_choice("knock-out", how, KNOCKOUTS)
-    if len(set(seeds)) < 2:
-        raise ConfigError(f"seeds are {list(seeds)}; give 2 or more, one says nothing about chance.")
-    card = (make(model) if isinstance(model, str) else model).card
+    if len(set(seeds)) < max(2, len(seeds)):
+        raise ConfigError(f"seeds are {list(seeds)}; give 2 or more, each once: one says nothing about chance.")
+    backbone = make(model) if isinstance(model, str) else model
+    card = backbone.card
     if card and card.modalities == "none":
         raise ConfigError(f"{model} reads no modality, so it uses none; audit a model that does.")
     names = list(modalities or dataset.modalities)
@@ -156,6 +169,10 @@ def _checked(model: Any, dataset: Dataset, modalities: Sequence[str], knockouts:
             raise DataError(f"{dataset.name} has no modality {name!r}; it has {have}.")
     if not names:
         raise DataError(f"{dataset.name} has no modality to knock out.")
+    if len(np.unique(getattr(dataset, split)[:, 0])) < 2:
+        raise DataError(f"{dataset.name} has fewer than 2 users with {split} items; an interval needs 2.")
+    for name in names if "absent" in knockouts and len(dataset.modalities) > 1 else ():
+        backbone.prepare(knock_out(dataset, name, "absent").for_training())  # a model may insist on this modality
     return names
 
 

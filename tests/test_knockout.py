@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from jmmrec.data import Dataset, Modality, SyntheticConfig, replay, synthesize
+from jmmrec.data import Dataset, Modality, SyntheticConfig, impute, replay, synthesize
 from jmmrec.data.knockout import KNOCKOUTS, knock_out
 from jmmrec.errors import ConfigError, DataError
 from jmmrec.knockout import Finding, ModalityAudit, audit_modalities, difference
-from jmmrec.models import Vbpr
+from jmmrec.models import Mmgcl, Vbpr
 
 RNG = np.random.default_rng(0)
 HERE = np.array([True, True, False, True, True])
@@ -50,6 +50,18 @@ def test_bad_knock_outs() -> None:
         knock_out(DATA, "text", "gone")
     with pytest.raises(ConfigError, match="2 or more"):
         audit_modalities("vbpr", DATA, seeds=(0,))
+    with pytest.raises(ConfigError, match="each once"):
+        audit_modalities("vbpr", DATA, seeds=(0, 0, 1))
+    with pytest.raises(DataError, match="fewer than 2 users with valid items"):
+        audit_modalities("vbpr", DATA)
+    with pytest.raises(DataError, match="knock out first, then impute"):
+        knock_out(impute(DATA, "mean"), "text", "permuted")
+    several = synthesize(SyntheticConfig(n_users=40, n_items=30, interactions_per_user=8)).dataset.select(
+        "image", "text"
+    )
+    picky = Mmgcl(embed_dim=4, modal_weights=(("image", 0.5), ("text", 0.5)))
+    with pytest.raises(ConfigError, match="modal_weights"):  # before anything is trained
+        audit_modalities(picky, several, knockouts=["absent"], epochs=10**6)
     with pytest.raises(ConfigError, match="knock-out is"):
         audit_modalities("vbpr", DATA, knockouts=["gone"])
 
@@ -73,6 +85,8 @@ def test_verdicts() -> None:
     assert found(0.1, 0.2).uses("text") is True and "uses text" in str(found(0.1, 0.2))
     assert found(-0.2, -0.1).uses("text") is False and "misled by text" in found(-0.2, -0.1).verdict("text")
     assert found(-0.1, 0.1).uses("text") is None and "no use of text" in found(-0.1, 0.1).verdict("text")
+    with pytest.raises(DataError, match="no modality 'sound'; it has text"):
+        found(0.1, 0.2).uses("sound")
     assert "real minus this" in found(0.1, 0.2).table().markdown()
 
 

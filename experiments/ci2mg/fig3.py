@@ -21,7 +21,7 @@ RATES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def plot(rows: list[dict], path: Path) -> None:
-    """A panel for each data set: Recall@20 with its interval against the rate."""
+    """A panel for each data set: Recall@20 with its 95 % interval over seeds against the rate."""
     from matplotlib.figure import Figure
 
     rows = [row for row in rows if row["metric"] == "recall@20"]
@@ -31,8 +31,9 @@ def plot(rows: list[dict], path: Path) -> None:
     for panel, name in zip(panels[0], names, strict=True):
         for model in SHOWN:
             mine = [row for row in rows if (row["data"], row["model"]) == (name, model)]
-            mean, std = ([float(row[key]) for row in mine] for key in ("mean", "std"))
-            panel.errorbar([100 * row["rate"] for row in mine], mean, std, marker="o", capsize=3, label=model)
+            mean, low, high = ([float(row[key]) for row in mine] for key in ("mean", "low95", "high95"))
+            bars = [[m - b for m, b in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
+            panel.errorbar([100 * row["rate"] for row in mine], mean, bars, marker="o", capsize=3, label=model)
         panel.set(title=name, xlabel="items missing modalities, %", ylabel="test Recall@20")
     panels[0][0].legend(fontsize=8)
     figure.savefig(path, dpi=120)

@@ -21,16 +21,21 @@ VALUES = {
     "λ1": ("terms", "contrast", (0.001, 0.01, 0.1, 1.0)),
     "λ2": ("terms", "reconstruct", (0.001, 0.01, 0.1, 1.0)),
 }
-CELLS = tuple(
-    Cell(f"{name} = {value:g}", "ci2mg", ((group, ((option, value),)),))
-    for name, (group, option, values) in VALUES.items()
-    for value in values
+DEFAULTS = {"K": 64, "L": 2, "λ1": 0.01, "λ2": 1.0}
+CELLS = (
+    Cell("defaults (K 64, L 2, λ1 0.01, λ2 1)", "ci2mg"),
+    *(
+        Cell(f"{name} = {value:g}", "ci2mg", ((group, ((option, value),)),))
+        for name, (group, option, values) in VALUES.items()
+        for value in values
+        if value != DEFAULTS[name]
+    ),
 )
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """All values."""
-    main("fig4", "CI²MG's hyper-parameters", __doc__ or "", CELLS, base="K = 64", arguments=arguments)
+    main("fig4", "CI²MG's hyper-parameters", __doc__ or "", CELLS, base=CELLS[0].label, arguments=arguments)
 
 
 if __name__ == "__main__":

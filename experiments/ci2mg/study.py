@@ -10,8 +10,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import DATA, RESULTS, carry_out, load, options, provenance, shown, write_rows
+from experiments.shelf import (
+    DATA,
+    MARKS,
+    RESULTS,
+    called,
+    carry_out,
+    load,
+    options,
+    provenance,
+    shown,
+    tested,
+    write_rows,
+)
 
+EPOCHS = 1000
 METRICS = ("recall@20", "precision@20", "ndcg@20")
 OPTIONS = {"ks": (20,), "metrics": ("recall", "precision", "ndcg")}
 
@@ -58,21 +71,24 @@ def masked(folder: str, data: str, rate: float | None, masks: Masks, fill: bool)
     return impute(hidden, masks.impute) if fill else hidden
 
 
-def run_folder(folder: str, cell: Cell, rate: float | None, masks: Masks, seed: int, runs: str) -> Path:
-    """Where a cell's seed is trained."""
+def run_folder(
+    folder: str, cell: Cell, rate: float | None, masks: Masks, seed: int, runs: str, epochs: int = EPOCHS
+) -> Path:
+    """Where a cell's seed is trained; shorter runs than the others' stay apart."""
+    short = "" if epochs == EPOCHS else f"-{epochs}epochs"
     where = f"{masks.protocol}{masks.seed}-{rate:g}" if cell.features and rate is not None else "any"
     label = "".join(c if c.isalnum() else "_" for c in cell.label.lower())
-    return Path(runs) / f"{folder}-{where}-{cell.model}-{label}-seed{seed}"
+    return Path(runs) / f"{folder}-{where}-{cell.model}-{label}{short}-seed{seed}"
 
 
 def train(
-    folder: str, cell: Cell, rate: float, masks: Masks, seed: int, data: str, runs: str, epochs: int = 1000
+    folder: str, cell: Cell, rate: float, masks: Masks, seed: int, data: str, runs: str, epochs: int = EPOCHS
 ) -> str:
     """Runs one seed of one cell to its end, in its own process; returns the run folder."""
     import jmmrec
     from jmmrec.train.record import RunFolder
 
-    out = RunFolder(run_folder(folder, cell, rate, masks, seed, runs))
+    out = RunFolder(run_folder(folder, cell, rate, masks, seed, runs, epochs))
     if not (out.exists and out.read()["status"] == "finished"):
         dataset = masked(folder, data, rate if cell.features else None, masks, fill=cell.model != "ci2mg")
         settings = {"seeds": (seed,), "seeds_per_program": 1, "checkpoint_seconds": 60, "epochs": epochs}
@@ -81,7 +97,13 @@ def train(
 
 
 def collect(
-    cells: Sequence[Cell], folder: str, rate: float, masks: Masks, seeds: Sequence[int], runs: str
+    cells: Sequence[Cell],
+    folder: str,
+    rate: float,
+    masks: Masks,
+    seeds: Sequence[int],
+    runs: str,
+    epochs: int = EPOCHS,
 ) -> dict[str, Any]:
     """label -> merged test evaluation of the finished seeds."""
     import jmmrec
@@ -90,7 +112,7 @@ def collect(
 
     found = {}
     for cell in cells:
-        paths = [run_folder(folder, cell, rate, masks, seed, runs) for seed in seeds]
+        paths = [run_folder(folder, cell, rate, masks, seed, runs, epochs) for seed in seeds]
         folders = [RunFolder(path) for path in paths]
         parts = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
         if parts:
@@ -113,14 +135,13 @@ def paper(table: str) -> dict[tuple[str, str, str], float]:
 
 def rows(folder: str, rate: float, masks: Masks, found: Mapping[str, Any], published: Mapping, base: str) -> list[dict]:
     """One CSV row for each model and metric, with the difference to the row named `base` and its p."""
-    from jmmrec.report.stats import interval, paired_test
+    from jmmrec.report.stats import interval
 
     made = []
     for label, (one, said) in found.items():
         for metric in METRICS:
             ours, other = interval(one.per_seed[metric]), found.get(base, (None,))[0]
-            values = one.per_user[metric].mean(axis=0)
-            test = paired_test(values, other.per_user[metric].mean(axis=0)) if other and label != base else None
+            test = tested(one.per_user[metric], other and other.per_user[metric])
             target = published.get((folder, label, metric))
             made.append(
                 {
@@ -128,7 +149,7 @@ def rows(folder: str, rate: float, masks: Masks, found: Mapping[str, Any], publi
                     "metric": metric, "split": one.split, "mask": one.mask, "seeds": len(one.seeds),
                     "users": len(one.users), "mean": f"{ours.mean:.5f}", "std": f"{ours.std:.5f}",
                     "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
-                    "minus_base": f"{test.difference:+.5f}" if test else "", "p_users": f"{test.p:.2g}" if test else "",
+                    "minus_base": f"{test.difference:+.5f}" if test else "", "p": f"{test.p:.2g}" if test else "",
                     "paper": target or "", "remark": " ".join(dict.fromkeys(said)) if metric == METRICS[0] else "",
                 }
             )  # fmt: skip
@@ -145,7 +166,7 @@ def section(made: Sequence[dict]) -> list[str]:
     lines += ["| --- | ---: |" + " ---: |" * len(METRICS) + " ---: |"]
     for label in dict.fromkeys(row["model"] for row in made):
         cells = {row["metric"]: row for row in made if row["model"] == label}
-        values = " | ".join(shown(cell, "minus_base", "p_users") for cell in cells.values())
+        values = " | ".join(shown(cell, "minus_base", "p") for cell in cells.values())
         published = cells[METRICS[0]]["paper"]
         lines.append(
             f"| {label} | {cells[METRICS[0]]['seeds']} | {values} | {f'{published:.4f}' if published else ''} |"
@@ -160,7 +181,7 @@ def asked(about: str, rates: Sequence[float]) -> argparse.ArgumentParser:
     parser.add_argument("--rates", nargs="*", type=float, default=list(rates))
     parser.add_argument("--protocol", default="item_subset")
     parser.add_argument("--mask-seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="at most; early stopping ends most runs sooner")
     return parser
 
 
@@ -196,20 +217,24 @@ def main(
             "",
             about.strip(),
             "",
-            provenance(f"python experiments/ci2mg/{name}.py --data DATA --jobs 2", given.note),
+            MARKS.format(base=base),
+            "",
+            provenance(called(f"ci2mg/{name}.py", arguments), given.note),
             "",
         ],
     )
     for folder in given.only or folders:
         for rate in given.rates:
-            found = collect(cells, folder, rate, masks, seeds, given.runs)
+            found = collect(cells, folder, rate, masks, seeds, given.runs, given.epochs)
             if found:
                 made = rows(folder, rate, masks, found, paper(table) if table else {}, base)
                 every, lines = every + made, lines + section(made)
     if not every:
         raise SystemExit("nothing is finished yet; run it without --report first.")
-    write_rows(RESULTS / f"ci2mg_{name}.csv", every)
-    (RESULTS / f"ci2mg_{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    other = "" if masks == Masks() else f"_{masks.protocol}{masks.seed}"
+    stem = f"ci2mg_{name}{other}"
+    write_rows(RESULTS / f"{stem}.csv", every)
+    (RESULTS / f"{stem}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     if plot:
-        plot(every, RESULTS / f"ci2mg_{name}.png")
-    print(f"wrote {RESULTS / f'ci2mg_{name}.md'}")
+        plot(every, RESULTS / f"{stem}.png")
+    print(f"wrote {RESULTS / f'{stem}.md'}")

@@ -26,8 +26,9 @@ def view(folder: str, model: str, grids: Sequence[Any]) -> tuple[list[str], list
     for grid in grids:
         for seed in grid.trunks:
             best = max(static, key=grid.score)
-            born = [grid.lane(key, seed).born for key in (best, *chosen.values())]
-            picks.append(f"Seed {seed}: static picks {born[0]} plain epochs, dynamic {born[1]}, hybrid {born[2]}.")
+            lanes = [grid.lane(key, seed) for key in (best, *chosen.values())]
+            early, dynamic, hybrid = ("never" if lane.role == "trunk" else f"after {lane.born}" for lane in lanes)
+            picks.append(f"Seed {seed}, plain epochs: static {early}, dynamic {dynamic}, hybrid {hybrid}.")
     rows = [(f"T = {key[3]}", key) for key in static]
     return picks, [("backbone", None), *rows, *chosen.items()]
 

@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.mdvt.study import BEST_N, TITLE, asked, places
-from experiments.shelf import RESULTS, carry_out, load, provenance, write_rows
+from experiments.shelf import RESULTS, called, carry_out, load, provenance, write_rows
 
 LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
 FINISHED = "finished"
@@ -147,7 +147,7 @@ def main(
             every, lines = every + made, lines + section(folder, model, made, said)
     if not every:
         raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
-    source = provenance(f"python experiments/mdvt/{name}.py --data DATA", f"Mined once a {given.refresh}. {given.note}")
+    source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
     write_rows(RESULTS / f"mdvt_{name}.csv", every)
     page = [f"# {title}", "", about.strip(), "", source, "", *lines]
     (RESULTS / f"mdvt_{name}.md").write_text("\n".join(page).rstrip() + "\n", encoding="utf-8")

@@ -16,7 +16,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import DATA, RESULTS, carry_out, load, options, provenance, shown, write_rows
+from experiments.shelf import (
+    DATA,
+    MARKS,
+    RESULTS,
+    called,
+    carry_out,
+    load,
+    options,
+    provenance,
+    shown,
+    tested,
+    write_rows,
+)
 
 PAPER_NAME = {"amazon_baby": "Baby", "tiktok": "TikTok"}
 SHORT = {"recall@5": "R@5", "recall@10": "R@10", "recall@20": "R@20", "ndcg@5": "N@5", "ndcg@10": "N@10"}
@@ -25,6 +37,7 @@ TITLE = {
     "mmssl": "MMSSL",
 }  # fmt: skip
 BEST_N = {"mmgcn": 4, "slmrec": 4}
+EPOCHS = 1000
 STRATEGIES = ("none", "static", "dynamic", "hybrid")
 
 
@@ -60,7 +73,7 @@ def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: st
     from jmmrec.models import make
     from jmmrec.train.record import RunFolder
 
-    out = RunFolder(run_folder(folder, model, cell, refresh, seed, runs))
+    out = RunFolder(run_folder(folder, model, cell, refresh, seed, runs, epochs))
     if out.exists and out.read()["status"] == "finished":
         return str(out.path)
     backbone = make(model) if cell.amr is None else jmmrec.with_amr(make(model), **dict(cell.amr))
@@ -76,20 +89,23 @@ def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: st
     return str(out.path)
 
 
-def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str) -> Path:
-    """Where one seed of a cell is trained."""
+def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str, epochs: int = EPOCHS) -> Path:
+    """Where one seed of a cell is trained; shorter runs than the others' stay apart."""
     mined = "" if cell.mdvt is None else f"-{refresh}"
-    return Path(runs) / f"{folder}-{model}-{cell.key}{mined}-seed{seed}"
+    short = "" if epochs == EPOCHS else f"-{epochs}epochs"
+    return Path(runs) / f"{folder}-{model}-{cell.key}{mined}{short}-seed{seed}"
 
 
-def collect(folder: str, model: str, cells: Sequence[Cell], refresh: str, seeds: Sequence[int], runs: str) -> dict:
+def collect(
+    folder: str, model: str, cells: Sequence[Cell], refresh: str, seeds: Sequence[int], runs: str, epochs: int = EPOCHS
+) -> dict:
     """label -> the finished runs (result, outcome) of its row; of several cells with one label the best on valid."""
     import jmmrec
     from jmmrec.train.record import RunFolder
 
     found: dict[str, list] = {}
     for cell in cells:
-        folders = [RunFolder(run_folder(folder, model, cell, refresh, seed, runs)) for seed in seeds]
+        folders = [RunFolder(run_folder(folder, model, cell, refresh, seed, runs, epochs)) for seed in seeds]
         results = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
         for outcome, label in cell.rows if results else ():
             found.setdefault(label, []).append([(result, outcome or None) for result in results])
@@ -132,16 +148,12 @@ def rows(
     names: Mapping[str, str],
 ) -> list[dict]:
     """One CSV row for each label and metric: ours, the paper's, the difference to `base` and its p."""
-    from jmmrec.report.stats import crossed_test, interval, paired_test
+    from jmmrec.report.stats import interval
 
     made, other = [], found.get(base)
     for label, one in found.items():
         for metric in metrics:
-            ours, test = interval(one.per_seed[metric]), None
-            if other is not None and label != base:
-                pair = one.per_user[metric], other.per_user[metric]
-                enough = min(map(len, pair)) > 1
-                test = crossed_test(*pair) if enough else paired_test(*(side.mean(axis=0) for side in pair))
+            ours, test = interval(one.per_seed[metric]), tested(one.per_user[metric], other and other.per_user[metric])
             key = (PAPER_NAME.get(folder, ""), TITLE.get(model, model), names.get(label, label), SHORT[metric])
             made.append(
                 {
@@ -175,10 +187,9 @@ def text(cell: Mapping[str, Any]) -> str:
     return shown(cell, "minus_base", "p") + (f" ({float(cell['paper']):.4f})" if cell["paper"] else "")
 
 
-MARKS = (
+ABOUT = (
     "Test split, selected on valid Recall@20; mean ± standard deviation over seeds, the paper's number in brackets "
-    "where its data set is this one. ▲ / ▼: better / worse than the backbone at p < 0.01, for other users and other "
-    "seeds where there is more than one (see `jmmrec.report.crossed_test`), uncorrected."
+    f"where its data set is this one. {MARKS.format(base='the backbone')}"
 )
 
 
@@ -186,7 +197,7 @@ def asked(about: str) -> argparse.ArgumentParser:
     """The options that all of MDVT's experiments have; `data` may be the folder of one data set."""
     parser = options(about, "runs/mdvt", seeds="0:5", jobs=2)
     parser.add_argument("--refresh", default="epoch", choices=("batch", "epoch"), help="when virtual items are mined")
-    parser.add_argument("--epochs", type=int, default=1000, help="at most; early stopping ends most runs sooner")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="at most; early stopping ends most runs sooner")
     return parser
 
 
@@ -225,18 +236,18 @@ def main(
     every, lines, drawn = [], [], {}
     for folder in chosen:
         for model in backbones:
-            found = collect(folder, model, cells(folder, model), given.refresh, seeds, given.runs)
+            found = collect(folder, model, cells(folder, model), given.refresh, seeds, given.runs, given.epochs)
             if found:
                 drawn[folder, model] = found
                 made = rows(folder, model, evaluations(found, metrics), base, metrics, paper(tables), names)
                 every, lines = every + made, lines + section(made, metrics)
     if not every:
         raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
-    source = provenance(f"python experiments/mdvt/{name}.py --data DATA", f"Mined once a {given.refresh}. {given.note}")
+    source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
     RESULTS.mkdir(exist_ok=True)
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, RESULTS / f"mdvt_{name}") if plot else ())]
     write_rows(RESULTS / f"mdvt_{name}.csv", every)
-    page = [f"# {title}", "", about.strip(), "", MARKS, "", source, "", *figures, *lines]
+    page = [f"# {title}", "", about.strip(), "", ABOUT, "", source, "", *figures, *lines]
     (RESULTS / f"mdvt_{name}.md").write_text("\n".join(page).rstrip() + "\n", encoding="utf-8")
     print("\n".join(lines))
     print(f"wrote {RESULTS / f'mdvt_{name}.md'}")

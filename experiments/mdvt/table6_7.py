@@ -3,7 +3,7 @@
 Reproduces: MDVT's Tables 6 and 7 (Baby, NDCG@10). The paper's claims: a threshold in place of n hurts, more so
 without warm-up; with both it comes close; between n1 and n2 items (MDVT+) it is as good as MDVT or better.
 Thresholds .5 to .9, n and [n1, n2] are chosen on valid here. What the paper leaves open (negatives, users without
-any) is in docs/mdvt.md.
+any) is in docs/mdvt.md. Rows without n are mined for every batch, the others as --refresh says.
 
     python experiments/mdvt/table6_7.py --data DATA --only lfm2k --models freedom --seeds 0:2
 5 to 30 runs a row and seed. Time and memory: not measured yet.

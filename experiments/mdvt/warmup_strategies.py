@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import RESULTS, carry_out, provenance, write_rows
+from experiments.shelf import MARKS, RESULTS, carry_out, provenance, tested, write_rows
 
 METRICS = ("recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10")
 
@@ -134,7 +134,7 @@ def collect(study: Study, data: str, runs: Path) -> dict:
 
 def rows(study: Study, found: dict) -> list[dict]:
     """One CSV row for each strategy and metric: ours, the reference, the difference to the backbone and its p."""
-    from jmmrec.report.stats import interval, paired_test
+    from jmmrec.report.stats import interval
 
     made, reference = [], dict(study.reference)
     base = found["evaluations"].get("none")
@@ -144,7 +144,7 @@ def rows(study: Study, found: dict) -> list[dict]:
             test = None
             if strategy != "none":
                 same = [base.seeds.index(seed) for seed in evaluation.seeds]
-                test = paired_test(evaluation.per_user[metric].mean(axis=0), base.per_user[metric][same].mean(axis=0))
+                test = tested(evaluation.per_user[metric], base.per_user[metric][same])
             target = reference.get(metric) if strategy == "none" else None
             made.append(
                 {
@@ -163,7 +163,7 @@ def rows(study: Study, found: dict) -> list[dict]:
                     "low95": f"{ours.low:.5f}",
                     "high95": f"{ours.high:.5f}",
                     "minus_backbone": f"{test.difference:+.5f}" if test else "",
-                    "p_users": f"{test.p:.2g}" if test else "",
+                    "p": f"{test.p:.2g}" if test else "",
                     "reference": target or "",
                     # One seed has no spread to compare with.
                     "within_2std_or_better": ours.mean + 2 * ours.std >= target if target and ours.n > 1 else "",
@@ -215,8 +215,8 @@ def spread(cell: dict) -> str:
 
 
 def star(cell: dict) -> str:
-    """A mark where a strategy differs from the backbone at p < 0.01 over users, with its direction."""
-    if not cell["p_users"] or float(cell["p_users"]) >= 0.01:
+    """A mark where a strategy differs from the backbone at p < 0.01, with its direction."""
+    if not cell["p"] or float(cell["p"]) >= 0.01:
         return ""
     return " ▲" if cell["minus_backbone"].startswith("+") else " ▼"
 
@@ -225,8 +225,8 @@ def about(note: str) -> str:
     """What the marks mean, and where the numbers come from."""
     return (
         "Test split, training items masked, selected on valid Recall@20; mean ± standard deviation over seeds. "
-        "▲ / ▼: better / worse than the backbone at p < 0.01, paired t-test over users of the seeds' mean, "
-        f"uncorrected.\n\n{provenance('python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2', note)}"
+        f"{MARKS.format(base='the backbone')}\n\n"
+        f"{provenance('python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2', note)}"
     )
 
 

@@ -2,6 +2,6 @@
 
 from jmmrec.augment.ask import Answers, Endpoint
 from jmmrec.augment.items import PROMPT, Item, read_items
-from jmmrec.augment.texts import Augmented, augment, encode
+from jmmrec.augment.texts import Augmented, augment, encode, in_order
 
-__all__ = ["PROMPT", "Answers", "Augmented", "Endpoint", "Item", "augment", "encode", "read_items"]
+__all__ = ["PROMPT", "Answers", "Augmented", "Endpoint", "Item", "augment", "encode", "in_order", "read_items"]

@@ -3,6 +3,8 @@
 import base64
 import dataclasses
 import functools
+import hashlib
+import http.client
 import json
 import mimetypes
 import time
@@ -41,13 +43,20 @@ class Endpoint:
         if not self.url.startswith(("http://", "https://")) or not self.model:
             what = f"{self.url!r}, its model {self.model!r}"
             raise ConfigError(f"the endpoint is {what}; give an http(s) URL and a model.")
+        object.__setattr__(self, "key", self.key.strip())
+        if not (self.key.isascii() and self.key.isprintable()):  # or the refusal of the header would quote it
+            raise ConfigError("the key of the endpoint holds characters that no header can carry; set it again.")
         check_range("timeout", self.timeout, 0, float("inf"), open_low=True)
         check_range("tries", self.tries, 1, 100)
 
     @property
     def name(self) -> str:
-        """What an answer depends on."""
+        """Who answers."""
         return f"{self.model} at {self.url}"
+
+    def source(self, item: Item) -> str:
+        """What an answer depends on, beside the question."""
+        return self.name
 
     def answer(self, item: Item, template: str) -> str:
         """The improved text.
@@ -82,7 +91,7 @@ class Endpoint:
                 reason = f"{error.code} {error.reason}"
                 if error.code not in AGAIN:
                     break
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 reason = str(getattr(error, "reason", error))
         raise DataError(
             f"{self.name} failed for item {item.id} ({reason}); what was answered before is kept: call again to go on."
@@ -101,8 +110,17 @@ class Answers:
 
     @property
     def name(self) -> str:
-        """What an answer depends on."""
+        """Who answers."""
         return f"the file {Path(self.path).name}"
+
+    def source(self, item: Item) -> str:
+        """The answer itself: a file that was changed is read anew."""
+        text = self._texts().get(item.id, "")
+        return f"{self.name} {hashlib.sha256(text.encode()).hexdigest()}"
+
+    def _texts(self) -> dict[str, str]:
+        path = Path(self.path)
+        return _texts(path, path.stat().st_mtime_ns if path.exists() else 0)
 
     def answer(self, item: Item, template: str) -> str:
         """The text in the file.
@@ -110,8 +128,7 @@ class Answers:
         Raises:
           DataError: the file cannot be read or lacks the item.
         """
-        path = Path(self.path)
-        texts = _texts(path, path.stat().st_mtime_ns if path.exists() else 0)
+        texts = self._texts()
         if item.id not in texts:
             raise DataError(f"{self.path} has no answer for item {item.id}; add a line with its id and text.")
         return " ".join(texts[item.id].split())
@@ -121,7 +138,7 @@ class Answers:
 def _texts(path: Path, changed: int) -> dict[str, str]:
     """Of the file as it was at that time; read once for all items."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
         return {str(line["id"]): str(line["text"]) for line in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); give JSON lines with id and text.") from error

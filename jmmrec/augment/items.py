@@ -66,10 +66,11 @@ def read_items(path: str | Path, images: str | Path | None = None) -> list[Item]
     rows = list(_rows(path))
     if not rows:
         raise DataError(f"{path} holds no item; give a table with a head and a line for each item.")
-    names = [_column(path, rows[0], known, needed) for known, needed in ((IDS, True), (TEXTS, True), (IMAGES, False))]
+    columns = dict.fromkeys(column for row in rows for column in row)  # JSON lines may leave some out
+    names = [_column(path, columns, known, needed) for known, needed in ((IDS, True), (TEXTS, True), (IMAGES, False))]
     root, items, seen = Path(images or path.parent), [], set()
     for number, row in enumerate(rows, 2):
-        name, text, picture = (str(row.get(column) or "") if column else "" for column in names)
+        name, text, picture = ("" if row.get(column) is None else str(row[column]) for column in names)
         if not name or name in seen:
             what = f"item {name} twice" if name else "no id"
             raise DataError(f"{path}, line {number} has {what}; each item needs an id of its own.")
@@ -83,7 +84,7 @@ def read_items(path: str | Path, images: str | Path | None = None) -> list[Item]
 def _rows(path: Path) -> Iterable[dict]:
     try:
         if path.suffix == ".jsonl":
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
         if path.suffix not in (".tsv", ".csv"):
             raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}; items are read from .tsv, .csv or .jsonl.")
         with open(path, newline="", encoding="utf-8") as file:
@@ -93,7 +94,7 @@ def _rows(path: Path) -> Iterable[dict]:
         raise DataError(f"{path} cannot be read ({error}); give a table of items.") from error
 
 
-def _column(path: Path, row: dict, known: Sequence[str], needed: bool) -> str:
+def _column(path: Path, row: Iterable[str], known: Sequence[str], needed: bool) -> str:
     found = next((name for name in known if name in row), "")
     if needed and not found:
         raise DataError(f"{path} has no column {known[0]}; it has {', '.join(map(str, row))}.")

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,11 @@ class Asked(Protocol):
 
     @property
     def name(self) -> str:
-        """What an answer depends on."""
+        """Who answers."""
+        ...
+
+    def source(self, item: Item) -> str:
+        """What an answer depends on, beside the question."""
         ...
 
     def answer(self, item: Item, template: str) -> str:
@@ -65,7 +69,7 @@ def augment(
     out, tell = Path(out), say or (lambda text: None)
     cache = out / "answers.jsonl"
     known = _known(cache)
-    wanted = {item.id: item.digest(template, asked.name) for item in items}
+    wanted = {item.id: item.digest(template, asked.source(item)) for item in items}
     missing = [item for item in items if wanted[item.id] not in known]
     if dry_run:
         tell(f"{len(missing)} of {len(items)} items would be asked of {asked.name}; the first question:")
@@ -90,7 +94,8 @@ def _known(cache: Path) -> dict[str, str]:
     if not cache.exists():
         return {}
     found: dict[str, str] = {}
-    lines = cache.read_text(encoding="utf-8").splitlines()
+    lines = cache.read_text(encoding="utf-8").split("\n")
+    lines = lines[:-1] if not lines[-1] else lines
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
@@ -103,10 +108,33 @@ def _known(cache: Path) -> dict[str, str]:
     return found
 
 
+def in_order(texts: Mapping[str, str], ids: Iterable[object], where: str) -> list[str]:
+    """Texts in the order of a data set's items, as rows of features stand.
+
+    Args:
+      ids: of the items, see `Dataset.item_ids`. where: the data set's name, for the message.
+
+    Raises:
+      DataError: items without a text.
+
+    >>> in_order({"b": "two", "a": "one"}, ["a", "b"], "toy")
+    ['one', 'two']
+    """
+    wanted = [str(one) for one in ids]
+    missing = [one for one in wanted if one not in texts]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(wanted)} items of {where} have no text, first item {missing[0]}; "
+            "give a table with all of them."
+        )
+    return [texts[one] for one in wanted]
+
+
 def encode(texts: Sequence[str], encoder: str | Encoder, path: str | Path) -> np.ndarray:
     """Features of texts, float32 (n_items, dim), also written as .npy: put it where the data set's old one is.
 
     Args:
+      texts: in the order of the data set's items, see `in_order`.
       encoder: what turns texts into rows, or the name of a sentence-transformers model (extra `encoders`): take the one
         that made the old features.
 

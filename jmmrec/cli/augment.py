@@ -34,7 +34,9 @@ class Augment:
     dry_run: bool = False
     """Ask nothing; say how many would be asked, and the first question."""
     encoder: str = ""
-    """Also write text_feat.npy by this sentence-transformers model."""
+    """Also write text_feat.npy by this sentence-transformers model; needs --data."""
+    data: str = ""
+    """Data set whose items the rows of text_feat.npy stand for, in its order."""
 
 
 def run(argv: list[str], prog: str, about: str) -> None:
@@ -46,7 +48,12 @@ def run(argv: list[str], prog: str, about: str) -> None:
     given = options.parse(Augment, argv, prog, about)
     if bool(given.url) == bool(given.answers):
         raise ConfigError("say whom to ask: --url and --model of a service, or --answers with a file; one of them.")
-    from jmmrec.augment import PROMPT, Answers, Endpoint, augment, encode, read_items
+    if given.encoder and not given.data:
+        raise ConfigError("--encoder writes a row for each item of a data set, in its order; name it with --data.")
+    from jmmrec.augment import PROMPT, Answers, Endpoint, augment, encode, in_order, read_items
+    from jmmrec.data import load
+
+    ids = load(given.data).item_ids if given.encoder else ()
 
     template = given.prompt.read_text(encoding="utf-8") if given.prompt else PROMPT
     key = os.environ.get(given.key_variable, "")
@@ -61,5 +68,5 @@ def run(argv: list[str], prog: str, about: str) -> None:
     print(f"{found.path}: {len(found.texts)} texts, {found.asked} of them asked now.")
     if given.encoder:
         path = given.out / "text_feat.npy"
-        shape = encode(list(found.texts.values()), given.encoder, path).shape
+        shape = encode(in_order(found.texts, ids, given.data), given.encoder, path).shape
         print(f"{path}: features of {shape[0]} items, {shape[1]} wide.")

@@ -96,6 +96,7 @@ def run(argv: list[str], prog: str, about: str) -> None:
       JmmrecError: bad options or data.
     """
     from jmmrec.data import mask_of, save_mask, shares
+    from jmmrec.data.masks import mask_digest
     from jmmrec.data.steps import label
 
     given = options.parse(Missing, argv, prog, about)
@@ -106,4 +107,5 @@ def run(argv: list[str], prog: str, about: str) -> None:
     for step in data.steps:
         print(f"  mask {step['digest']}")
     if given.out is not None:
-        print(f"Written to {save_mask(given.out, mask_of(data), data)}.")
+        mask = mask_of(data)
+        print(f"Written to {save_mask(given.out, mask, data)}: mask {mask_digest(mask, list(data.modalities))}.")

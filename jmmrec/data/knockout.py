@@ -42,7 +42,8 @@ def knock_out(dataset: Dataset, name: str, how: str, seed: int = 0) -> Dataset:
       name: of the modality. how: as above. seed: of what is drawn.
 
     Raises:
-      DataError: no such modality, or `absent` where it is the only one.
+      DataError: no such modality, `absent` where it is the only one, or rows that were imputed (from rows that are
+        knocked out).
 
     >>> text = Modality(np.array([[1.0], [2.0], [3.0]]))
     >>> d = Dataset(2, 3, [[0, 0], [1, 1]], [], [], {"text": text})
@@ -59,11 +60,12 @@ def knock_out(dataset: Dataset, name: str, how: str, seed: int = 0) -> Dataset:
         found = others
     else:
         old = dataset.modalities[name]
+        if old.imputed is not None:
+            raise DataError(
+                f"rows of {name} were imputed from rows that are knocked out; knock out first, then impute."
+            )
         features, here = np.array(old.features), np.flatnonzero(old.present)
         features[here] = REPLACED[how](features[here], np.random.default_rng([seed, len(here)]))
-        found = {
-            n: Modality(features, old.present, imputed=old.imputed) if n == name else m
-            for n, m in dataset.modalities.items()
-        }
+        found = {n: Modality(features, old.present) if n == name else m for n, m in dataset.modalities.items()}
     step = {"do": "knock out", "name": name, "how": how, "seed": seed}
     return dataclasses.replace(dataset, modalities=found, steps=(*dataset.steps, step))

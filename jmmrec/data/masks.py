@@ -13,7 +13,7 @@ from jmmrec.data.files import naming
 from jmmrec.data.parse import whole_numbers
 from jmmrec.errors import DataError
 
-LETTERS = {"t": ("text",), "v": ("image", "visual", "vision", "video"), "a": ("audio", "acoustic")}
+LETTERS = {"t": ("t", "text"), "v": ("v", "image", "visual", "vision", "video"), "a": ("a", "audio", "acoustic")}
 
 
 def mask_digest(observed: np.ndarray, names: Sequence[str]) -> str:

@@ -58,6 +58,8 @@ class Variant:
             check_range("tau", self.tau, -1, 1)
         elif self.n_min:
             raise ConfigError(f"n_min is {self.n_min}, which has a meaning only with a threshold; give tau as well.")
+        if self.loss_space == "subset" and not self.similarity:
+            raise ConfigError("loss_space is 'subset' but similarity names no tables; name them, or take 'fused'.")
         if self.choose == "frequent" and (self.tau is not None or self.similarity):
             raise ConfigError("choose='frequent' asks for no similarity, so it takes neither tau nor similarity.")
 

@@ -69,10 +69,12 @@ class Backbone(Protocol):
       card: what the list of models says of it; None for models of your own.
       training: options of `jmmrec.train.TrainConfig` that its authors train it with, used where none are given.
       joined: how channels (`Encoded.modal`) become one table, `sum`, or `concat` where they stand side by side.
+      ranks_by_ids: whether the `bpr` part of the loss is the same whatever the features are.
     """
 
     card: ClassVar[Card | None] = None
     joined: ClassVar[str] = "sum"
+    ranks_by_ids: ClassVar[bool] = False
     training: ClassVar[Mapping[str, Any]] = {}
 
     @property

@@ -38,6 +38,7 @@ class Bm3(Backbone):
     2.0
     """
 
+    ranks_by_ids = True
     card = Card("Zhou et al., BM3, WWW", 2023, "1 or more", "(U + I) d + Σ D_m (I + d) + d²", "8 L E d + 6 I Σ D_m d")
 
     embed_dim: int = 64

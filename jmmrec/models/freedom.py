@@ -40,6 +40,7 @@ class Freedom(Backbone):
     0.8
     """
 
+    ranks_by_ids = True
     card = Card(
         "Zhou and Shen, FREEDOM, ACM MM",
         2023,

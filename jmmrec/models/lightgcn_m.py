@@ -118,7 +118,7 @@ class LightGcnM(Backbone):
         made, n_items, given = {}, len(static["cold"]), features or {}
         drop = self.draws(key, list(static["known"]), n_items) if train and key is not None else {}
         for name, known in static["known"].items():
-            known = standing(known["rows"], given[name], self.inputs) if name in given else known
+            known = standing(known["rows"], given[name], self.inputs, known["own"]) if name in given else known
             layer = params["project"][name]
             made[name] = (projected(layer, known, n_items) + layer.get("bias", 0.0)) * drop.get(name, 1.0)
         modal = self._channels(params, static, made)

@@ -39,7 +39,10 @@ def layer_zero(params: Mapping, known: Mapping[str, Rows], given: Mapping, imput
       known: of each modality, from `units`. given: features (n_items, D) that replace the known ones, by name.
     """
     fill, layers = Inputs(impute=impute, norm="none"), params["project"]
-    known = {**known, **{name: units(standing(known[name]["rows"], x, fill)) for name, x in given.items()}}
+    known = {
+        **known,
+        **{name: units(standing(known[name]["rows"], x, fill, known[name]["own"])) for name, x in given.items()},
+    }
     made = [projected(layers[name], rows, len(params["item"])) + layers[name]["bias"] for name, rows in known.items()]
     return [params["item"], *made]
 
@@ -87,11 +90,13 @@ def spread(items: Sequence[jax.Array], known: Mapping[str, Rows]) -> jax.Array:
     Returns:
       (M,); 0 where no row is known.
 
-    >>> spread([jnp.array([[1.0], [3.0], [9.0]])], {"text": {"rows": jnp.array([0, 1])}}).tolist()
+    >>> known = {"text": {"rows": jnp.array([0, 1]), "own": jnp.array([True, True])}}
+    >>> spread([jnp.array([[1.0], [3.0], [9.0]])], known).tolist()
     [1.0]
     """
-    rows = [jax.lax.stop_gradient(x[there["rows"]]) for x, there in zip(items, known.values(), strict=True)]
-    return jnp.stack([jnp.std(x) if len(x) else jnp.zeros(()) for x in rows])
+    pairs = zip(items, known.values(), strict=True)
+    rows = [(jax.lax.stop_gradient(x[there["rows"]]), there["own"][:, None]) for x, there in pairs]
+    return jnp.stack([jnp.std(x, where=own) if len(x) else jnp.zeros(()) for x, own in rows])
 
 
 def contrasts(

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from jmmrec.errors import ConfigError, check_choice
+from jmmrec.errors import ConfigError, check_choice, check_types
 from jmmrec.models.base import Backbone
 from jmmrec.models.bm3 import Bm3
 from jmmrec.models.bpr import BprMf
@@ -64,6 +64,7 @@ def make(name: str, **options: Any) -> Backbone:
     for option in options:
         if option not in known:
             raise ConfigError(f"{name} has no option {option!r}; it has {', '.join(sorted(known))}.")
+    check_types(MODELS[name], options)
     return MODELS[name](**options)
 
 

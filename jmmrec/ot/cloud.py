@@ -39,6 +39,8 @@ def check_shapes(x: jax.Array, y: jax.Array, config: SinkhornConfig, masks: Mask
         raise DataError(f"marginals 'ones' with {len(x)} and {len(y)} rows do not balance; use 'uniform'.")
     if config.marginals == "observed" and (masks.observed_x is None or masks.observed_y is None):
         raise DataError("marginals 'observed' without observed_x and observed_y; give both masks or use 'uniform'.")
+    if config.gradient == "implicit" and (config.marginals == "observed" or masks.x is not None or masks.y is not None):
+        raise DataError("gradient 'implicit' needs mass on every row, so it takes no mask; use 'tail:20'.")
     for name, mask in masks._asdict().items():
         rows = len(x) if name.endswith("x") else len(y)
         if mask is not None and mask.shape != (rows,):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
 from jmmrec.ot.blocks import BLOCK
 
 MODES = ("blocked", "dense"), ("minibatch", "prototype", "lowrank")
@@ -60,10 +60,7 @@ class SinkhornConfig:
     def __post_init__(self) -> None:
         check_range("epsilon", self.epsilon, 1e-6, float("inf"))
         for option in ("iterations", "cold_iterations", "block"):
-            value = getattr(self, option)
-            if not isinstance(value, int):
-                raise ConfigError(f"{option} is {value!r}; it must be a whole number.")
-            check_range(option, value, 1, MANY)
+            check_whole(option, getattr(self, option), 1, MANY)
         check_choice("center", self.center, (True, False))
         check_choice("epsilon_ref", self.epsilon_ref, REFERENCES)
         check_choice("cost", self.cost, ("sqeuclidean", "cosine"))

@@ -99,7 +99,7 @@ def approximate(
 def _minibatch(clouds: Clouds, init: Potentials | None, config: SinkhornConfig, key: jax.Array, size: int):
     """Both clouds shuffled on their own and cut into as many parts; each pair of parts is solved exactly."""
     n, m = len(clouds.a), len(clouds.b)
-    count = -(-max(n, m) // size)
+    count = min(-(-max(n, m) // size), n, m)  # no part without a row on either side
     cut = [_shuffled(k, rows, count) for k, rows in zip(jax.random.split(key), (n, m), strict=True)]
     parts = Parts(*cut)
     x, y = (_part(c, rows, 0.0) for c, rows in zip(clouds[:2], parts, strict=True))

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import ConfigError, DataError, check_choice, check_range
+from jmmrec.errors import ConfigError, DataError, check_choice, check_names, check_range
 from jmmrec.models.base import Backbone, Batch, Encoded
 from jmmrec.models.common import presence, raw_features
 from jmmrec.train.mdvt import Mdvt
@@ -29,7 +29,7 @@ class Amr(Wrapper):
     Attributes:
       backbone: what is trained. eps: ε, relative to a modality's largest entry. weight: λ_adv; 0 is the backbone alone.
       modalities: which are moved; default all. target: the loss that they make worse and that is taken again, `bpr`,
-        or the `total`, for models that rank without reading features (FREEDOM ranks by ids).
+        or the `total`, for models that rank by ids alone (FREEDOM, BM3), which `bpr` refuses.
 
     >>> from jmmrec.models import Vbpr
     >>> with_amr(Vbpr(), weight=0.5).eps
@@ -53,7 +53,8 @@ class Amr(Wrapper):
         """The backbone's static part, the features that are moved, and how far at most.
 
         Raises:
-          DataError: a modality that the data set lacks, or a model without features.
+          ConfigError: `bpr` of a model that ranks by ids. DataError: a modality that the data set lacks, or a model
+            without features.
         """
         static, card = self.backbone.prepare(data), self.backbone.card
         if card and card.modalities == "none":
@@ -61,6 +62,9 @@ class Amr(Wrapper):
         for name in self.modalities:
             if name not in data.modalities:
                 raise DataError(f"{data.name} has no modality {name!r} to move; it has {', '.join(data.modalities)}.")
+        if self.target == "bpr" and self.weight and self.backbone.ranks_by_ids:
+            name = type(self.backbone).__name__
+            raise ConfigError(f"{name} ranks by ids, so no feature moves its bpr loss; set AMR's target to 'total'.")
         inner = static.get("features") if isinstance(static, Mapping) else None
         features = inner or raw_features(data)
         moved = {name: features[name] for name in self.modalities or features}
@@ -133,4 +137,5 @@ def with_amr(backbone: Backbone, **options: Any) -> Backbone:
     """
     if isinstance(backbone, Mdvt):
         return dataclasses.replace(backbone, backbone=with_amr(backbone.backbone, **options))
+    check_names("AMR", options, [name for name in Amr.__dataclass_fields__ if name != "backbone"])
     return Amr(backbone, **options)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jmmrec.data.sampling import SAMPLERS
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_names, check_range, check_whole
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval.metrics import parse_metric
 from jmmrec.retrieval.topk import MEMORY
@@ -58,18 +58,18 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         infinity = float("inf")
-        check_range("epochs", self.epochs, 1, infinity)
-        check_range("batch_size", self.batch_size, 1, infinity)
+        check_whole("epochs", self.epochs, 1, infinity)
+        check_whole("batch_size", self.batch_size, 1, infinity)
         check_range("learning_rate", self.learning_rate, 0, infinity, open_low=True)
         check_range("decay", self.decay, 0, infinity, open_low=True)
         check_range("decay_epochs", self.decay_epochs, 0, infinity, open_low=True)
         check_range("weight_decay", self.weight_decay, 0, infinity)
         check_range("decoupled_decay", self.decoupled_decay, 0, infinity)
-        check_range("patience", self.patience, 0, infinity)
-        check_range("eval_every", self.eval_every, 1, infinity)
-        check_range("seeds_per_program", self.seeds_per_program, 0, infinity)
+        check_whole("patience", self.patience, 0, infinity)
+        check_whole("eval_every", self.eval_every, 1, infinity)
+        check_whole("seeds_per_program", self.seeds_per_program, 0, infinity)
         check_range("checkpoint_seconds", self.checkpoint_seconds, 0, infinity)
-        check_range("rank_memory", self.rank_memory, 1 << 16, infinity)
+        check_whole("rank_memory", self.rank_memory, 1 << 16, infinity)
         check_choice("sampler", self.sampler, SAMPLERS)
         parse_metric(self.monitor)
 
@@ -116,6 +116,7 @@ class TrainConfig:
         >>> TrainConfig.of(BprMf(), patience=5).patience
         5
         """
+        check_names("training", options, cls.__dataclass_fields__)
         return cls(**{**model.training, **options})
 
     def rate(self, epoch: int) -> float:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_names, check_range
 from jmmrec.losses import LOG_BASES, REDUCTIONS, Selection, Variant
 from jmmrec.models.base import Backbone, Batch, Encoded
 from jmmrec.retrieval.topk import MEMORY, exclusion
@@ -95,6 +95,13 @@ class Mdvt(Wrapper):
                 "n is 0, and items without number cannot be stored, paired or left out: it needs refresh='batch', "
                 "exclude_train='none', aggregate='mean', and negatives that mirror the positives."
             )
+        if variant.scale == "add" and self.scale_target != "total":
+            raise ConfigError(
+                f"scale is 'add', which leaves the model's loss as it is, and scale_target {self.scale_target!r} says "
+                "what of it to scale; leave one of them out."
+            )
+        if variant.choose == "frequent" and self.exclude_train != "none":
+            raise ConfigError("choose='frequent' takes the same items for all users; it needs exclude_train='none'.")
         if variant.n_min > self.n or (self.n == 0 and variant.choose != "similar"):
             raise ConfigError(f"n is {self.n} but n_min is {variant.n_min}, choose {variant.choose!r}; raise n.")
 
@@ -190,6 +197,7 @@ def with_mdvt(backbone: Backbone, **options: Any) -> Mdvt:
     >>> with_mdvt(BprMf(), lam=0.1, log_base="2").users
     'all'
     """
+    check_names("MDVT", options, [name for name in Mdvt.__dataclass_fields__ if name != "backbone"])
     return Mdvt(backbone, **options)
 
 

@@ -33,6 +33,11 @@ class Wrapper(Backbone):
         return self.backbone.joined
 
     @property
+    def ranks_by_ids(self) -> bool:  # type: ignore[override]
+        """The backbone's."""
+        return self.backbone.ranks_by_ids
+
+    @property
     def rare(self) -> tuple[str, ...]:
         """The backbone's."""
         return self.backbone.rare

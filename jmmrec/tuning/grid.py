@@ -6,6 +6,7 @@ read from these branches, since a dynamic run is the branch of the epoch where i
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,12 +70,19 @@ class Grid:
             Static(threshold, self.static_rule)
         for gap, span in itertools.product(self.gaps, self.spans):
             Hybrid(self.dynamic(gap), span)
+        if not (self.thresholds or self.gaps):
+            raise ConfigError("the grid has neither thresholds nor gaps, so no cell; give some of either.")
         if 0 in self.lams:
             raise ConfigError("λ = 0 is the backbone alone, which is trained in any case; leave it out.")
 
     def dynamic(self, gap: float) -> Dynamic:
         """The dynamic rule with this gap."""
         return Dynamic(gap, self.dynamic_rule, self.dynamic_min_epoch)
+
+    @functools.cached_property
+    def known(self) -> frozenset:
+        """All cells, to look one up."""
+        return frozenset(self.cells())
 
     def cells(self) -> "list[Key]":
         """All cells: strategy, λ, n, its threshold or gap, its span."""
@@ -85,12 +93,13 @@ class Grid:
             found += [("hybrid", lam, n, g, s) for g, s in itertools.product(self.gaps, self.spans)]
         return found
 
-    def grow(self, lanes: Sequence[Lane]) -> list[Lane]:
+    def grow(self, lanes: Sequence[Lane], reset_patience: bool = False) -> list[Lane]:
         """All lanes, with the snapshots that some cell needs or may yet need."""
         trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}
         have = {lane.label for lane in lanes}
         kept = [lane for lane in lanes if lane.role == "trunk" or self._wanted(lane.born, trunks[lane.seed])]
-        buds = [snapshot(t, "waiting") for t in trunks.values() if t.train is not None and self._wanted(t.epoch, t)]
+        ready = [t for t in trunks.values() if t.train is not None and self._wanted(t.epoch, t)]
+        buds = [snapshot(trunk, "waiting", reset_patience) for trunk in ready]
         return kept + [bud for bud in buds if bud.label not in have]
 
     def _wanted(self, count: int, trunk: Lane) -> bool:
@@ -118,7 +127,13 @@ class GridResult:
     config: TrainConfig
 
     def lane(self, key: Key, seed: int) -> Lane:
-        """The run of a cell: what it would have ended with from scratch, bit for bit."""
+        """The run of a cell: what it would have ended with from scratch, bit for bit.
+
+        Raises:
+          ConfigError: a cell that the grid does not have.
+        """
+        if key not in self.grid.known:
+            raise ConfigError(f"this grid has no {key[0]} cell with {setting(key)}; train one that has.")
         strategy, lam, n, first, span = key
         trunk = self.trunks[seed]
 
@@ -240,7 +255,7 @@ def mdvt_grid(
         for bit. say: called with a line of text now and then.
 
     Raises:
-      ConfigError: bad options. CheckpointError: the folder is of another grid.
+      ConfigError: bad options, or some that cannot share a program. CheckpointError: the folder is of another grid.
 
     >>> small = Grid(lams=(0.2,), ns=(1,), thresholds=(0, 1), gaps=(), spans=())
     >>> found = mdvt_grid("bpr", "synthetic", small, config={"epochs": 2, "patience": 9})
@@ -251,17 +266,21 @@ def mdvt_grid(
     backbone = make(model) if isinstance(model, str) else model
     settings = TrainConfig.of(backbone, **{"seeds_per_program": 1, **(config or {})})
     check_range("n", max(grid.ns), 1, dataset.n_items)
+    for name in {"lam", "n"} & set(mdvt or {}):
+        raise ConfigError(f"mdvt has {name}, which the grid goes through; give it as the grid's {name}s instead.")
     base = with_mdvt(backbone, **{**(mdvt or {}), "n": max(grid.ns), "lam": grid.lams[0]})
+    if memory and (0 in grid.ns or base.variant.choose == "similar_frequent"):
+        raise ConfigError("n = 0 and choose='similar_frequent' are not the first items of a larger n; leave memory 0.")
+    arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in itertools.product(grid.lams, grid.ns)]
     bound = trainer(base, dataset.for_training(), settings)
     shelf = Shelf(None if out is None else Path(out), bound, {
         "grid": dataclasses.asdict(grid), "model": repr(base), "config": dataclasses.asdict(settings),
         "data": dataset.digest, "seeds": list(seeds),
     })  # fmt: skip
     tell = say or (lambda text: None)
-    lanes = shelf.trunks(seeds, grid.grow, tell)
+    lanes = shelf.trunks(seeds, functools.partial(grid.grow, reset_patience=settings.reset_patience), tell)
     trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}
     starts = [lane for lane in lanes if lane.role == "waiting"]
-    arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in itertools.product(grid.lams, grid.ns)]
     jobs = list(itertools.product(starts, arms))
     branches = dict(shelf.branches(jobs, memory, tell))
     return GridResult(grid, settings.monitor, trunks, branches, base, bound.static, dataset, settings)

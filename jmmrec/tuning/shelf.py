@@ -46,7 +46,7 @@ class Shelf:
         self, jobs: Sequence[tuple[Lane, Mdvt]], memory: int, tell: Callable[[str], None]
     ) -> Iterator[tuple[tuple[int, float, int, int], Lane]]:
         """Every snapshot continued with every arm: (seed, λ, n, plain epochs) and its lane."""
-        size = _size(jobs[0][0], memory) if jobs and memory else 1
+        size = min(len(jobs), max(1, memory // _held(jobs[0][0]))) if jobs and memory else 1
         for low in range(0, len(jobs), size):
             part = jobs[low : low + size]
             lanes = self.together(part, size) if size > 1 else [self.branch(arm, start) for start, arm in part]
@@ -101,10 +101,11 @@ class Shelf:
         return self.folder / "branches" / f"seed{lane.seed}-T{lane.born}-lam{arm.lam:g}-n{arm.n}"
 
 
-def _size(lane: Lane, memory: int) -> int:
-    """How many lanes fit: each holds its training state, its best, and about as much again while it trains."""
-    held = sum(leaf.nbytes for leaf in jax.tree.leaves((lane.train, lane.best)))
-    return max(1, memory // max(1, 2 * held))
+def _held(lane: Lane) -> int:
+    """Bytes of a lane in a program: its training state, its best, and about as much again while it trains."""
+    assert lane.train is not None
+    best = (lane.train.params, lane.train.state)  # a lane that has no best yet will have one
+    return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves((lane.train, best)))
 
 
 def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
@@ -119,10 +120,17 @@ def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
     return dataclasses.replace(start, role="branch", train=train, best=best)
 
 
+def _kept(best: tuple) -> tuple:
+    """Of the best state what evaluations need: without mined items, whose room differs with the program."""
+    return best[0], {name: part for name, part in best[1].items() if name != "mined"}
+
+
 def _write(where: Path, lane: Lane) -> None:
-    write_file(where / "best.safetensors", safetensors.numpy.save(pack(lane.best, "best")))
+    assert lane.best is not None
+    best = _kept(lane.best)
+    write_file(where / "best.safetensors", safetensors.numpy.save(pack(best, "best")))
     about = {name: getattr(lane, name) for name in ("epoch", "best_score", "best_epoch", "stopped", "history")}
-    write_file(where / "branch.json", json.dumps(about | {"checksum": checksum(lane.best)}).encode())
+    write_file(where / "branch.json", json.dumps(about | {"checksum": checksum(best)}).encode())
 
 
 def _read(where: Path, like: Lane) -> Lane:
@@ -130,9 +138,10 @@ def _read(where: Path, like: Lane) -> Lane:
         about = json.loads((where / "branch.json").read_text())
         arrays = safetensors.numpy.load_file(where / "best.safetensors")
         assert like.train is not None
-        best = unpack(arrays, "best", (like.train.params, like.train.state), where / "best.safetensors")
+        best = unpack(arrays, "best", _kept((like.train.params, like.train.state)), where / "best.safetensors")
         if checksum(best) != about.pop("checksum"):
             raise ValueError("its parameters are not those that were written")
+        best = best[0], best[1] | {"mined": like.train.state["mined"]}
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"the branch in {where} cannot be read ({error}); remove that folder.") from error
     history = tuple(about.pop("history"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from jmmrec.api import DataLike, fit, open_run
 from jmmrec.data import Dataset, load
-from jmmrec.errors import CheckpointError, ConfigError, check_choice, check_range
+from jmmrec.errors import CheckpointError, ConfigError, DivergenceError, check_choice, check_names, check_whole
 from jmmrec.models import make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Estimate, Table
@@ -28,13 +29,14 @@ class Trial:
     """One setting, trained.
 
     Attributes:
-      settings: option -> value. scores: seed -> best valid score. epochs: trained. result: of the run.
+      settings: option -> value. scores: seed -> best valid score. epochs: trained. result: of the run, None if it
+        diverged, which scores NaN and is never the best.
     """
 
     settings: Mapping[str, Any]
     scores: Mapping[int, float]
     epochs: int
-    result: Result
+    result: Result | None
 
     @property
     def score(self) -> float:
@@ -61,8 +63,19 @@ class Found:
 
     @property
     def best(self) -> Trial:
-        """The trial with the best valid score; of equal ones the first."""
-        return max(self.trials, key=lambda trial: trial.score)
+        """The trial with the best valid score; of equal ones the first.
+
+        Raises:
+          DivergenceError: all of them diverged.
+        """
+        if not self.finished:
+            raise DivergenceError(f"all {len(self.trials)} settings diverged; search smaller learning rates.")
+        return max(self.finished, key=lambda trial: trial.score)
+
+    @property
+    def finished(self) -> tuple[Trial, ...]:
+        """Trials that did not diverge."""
+        return tuple(trial for trial in self.trials if trial.result is not None)
 
     @property
     def epochs(self) -> int:
@@ -71,9 +84,11 @@ class Found:
 
     def table(self, most: int = 20) -> Table:
         """Trials by valid score, the best first."""
-        ranked = sorted(self.trials, key=lambda trial: -trial.score)
+        ranked = sorted(self.finished, key=lambda trial: -trial.score)
         rows = tuple((t.name, Estimate(interval(list(t.scores.values()))), t.epochs) for t in ranked[:most])
         notes = [f"{len(self.trials)} settings, {self.epochs} epochs."]
+        lost = [trial.name for trial in self.trials if trial.result is None]
+        notes += [f"Diverged: {'; '.join(lost)}."] if lost else []
         notes += [f"The first {most} are shown."] if len(ranked) > most else []
         seeds = ",".join(map(str, self.trials[0].scores))
         return Table("", ("setting", f"valid {self.monitor}", "epochs"), rows, tuple(notes), {"seeds": seeds})
@@ -83,12 +98,13 @@ class Found:
         name, _, k = (metric or self.monitor).partition("@")
         found = [
             trial.result.evaluate(split="test", ks=(int(k),), metrics=(name,)).mean[f"{name}@{k}"]
-            for trial in self.trials
+            for trial in self.finished
+            if trial.result is not None
         ]
-        honest, most = found[self.trials.index(self.best)], int(np.argmax(found))
+        honest, most = found[self.finished.index(self.best)], int(np.argmax(found))
         return (
             f"Chosen on valid, test {name}@{k} is {honest:.4f} ({self.best.name}). "
-            f"Chosen on test it would be told as {found[most]:.4f} ({self.trials[most].name}), "
+            f"Chosen on test it would be told as {found[most]:.4f} ({self.finished[most].name}), "
             f"{found[most] - honest:.4f} more than it is worth."
         )
 
@@ -125,8 +141,11 @@ def search(
     """
     check_choice("method", method, METHODS)
     space, given = as_space(over), dict(given or {})
-    if method != "grid":
-        check_range("trials", trials or 0, 1, 1 << 20)
+    if method != "grid" or trials is not None:
+        check_whole("trials", trials or 0, 1, 1 << 20)
+    idle = [name for name in space if name.startswith(("warmup.", "mdvt.")) and name != "warmup.strategy"]
+    if idle and {**given, **space}.get("warmup.strategy", "none") == "none":
+        raise ConfigError(f"{idle[0]} changes nothing without virtual triplets; fix warmup.strategy, e.g. to hybrid.")
     dataset = data if isinstance(data, Dataset) else load(data)
     folder = None if out is None else Path(out)
     book = _Book(folder, {
@@ -138,27 +157,30 @@ def search(
         book.note(number, settings)
         path = folder and folder / f"trial-{number:04d}"
         done.append(_trained(model, dataset, given | settings, settings, seeds, path, quiet))
-    monitor = done[0].result.config.monitor
+    monitor = next((one.result.config.monitor for one in done if one.result), TrainConfig.monitor)
     return Found(monitor, tuple(done), folder)
 
 
 def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, seeds, path, quiet: bool) -> Trial:
     parts = by_part(options)
     backbone = make(model, **parts["model"])
-    try:
-        warmup, config = WarmupConfig(**parts["warmup"]), TrainConfig.of(backbone, **parts["config"])
-    except TypeError as error:
-        raise ConfigError(
-            f"an option among {', '.join(options)} is unknown ({error}); see jmmrec train --help."
-        ) from None
+    check_names("warmup", parts["warmup"], WarmupConfig.__dataclass_fields__)
+    warmup, config = WarmupConfig(**parts["warmup"]), TrainConfig.of(backbone, **parts["config"])
     record = RunFolder(path) if path else None
-    if record and record.exists and record.read()["status"] == "finished":
+    status = record.read()["status"] if record and record.exists else ""
+    lost = Trial(dict(settings), dict.fromkeys(seeds, math.nan), 0, None)
+    if status == "diverged":
+        return lost
+    if status == "finished":
         result = open_run(path, dataset)
     else:
-        result = fit(
-            backbone, dataset, warmup=warmup, mdvt=parts["mdvt"] or None, seeds=seeds, config=config, out=path,
-            resume=bool(record and record.exists), quiet=quiet,
-        )  # fmt: skip
+        try:
+            result = fit(
+                backbone, dataset, warmup=warmup, mdvt=parts["mdvt"] or None, seeds=seeds, config=config, out=path,
+                resume=bool(status), quiet=quiet,
+            )  # fmt: skip
+        except DivergenceError:
+            return lost
     scores = {seed: lane.best_score for seed, lane in result.lanes.items()}
     return Trial(dict(settings), scores, result.epochs[0], result)
 
@@ -207,7 +229,8 @@ def _proposals(
     asked = None
     for number in range(trials or 0):
         if asked is not None:
-            study.tell(asked, done[-1].score)
+            told = {"values": done[-1].score} if done[-1].result else {"state": _failed()}
+            study.tell(asked, **told)
         before = book.settings(number)
         # A sampler for each trial, so that a search that was stopped proposes what it would have proposed.
         study.sampler = sampler(number)
@@ -215,6 +238,12 @@ def _proposals(
             study.enqueue_trial(before)
         asked = study.ask(distributions)
         yield dict(before or asked.params)
+
+
+def _failed() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL
 
 
 def _study(space: Mapping[str, Axis], seed: int) -> tuple[Any, dict[str, Any], Any]:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 
-from jmmrec.augment import PROMPT, Answers, Endpoint, Item, augment, encode, read_items
+from jmmrec.augment import PROMPT, Answers, Endpoint, Item, augment, encode, in_order, read_items
 from jmmrec.cli.main import main
 from jmmrec.errors import ConfigError, DataError
 
@@ -174,3 +174,42 @@ def test_what_makes_no_sense(tmp_path) -> None:
         Endpoint("localhost", "m")
     with pytest.raises(ConfigError, match="URL and a model"):
         Endpoint("http://localhost", "")
+
+
+def test_rows_of_features_stand_in_the_order_of_the_data_set() -> None:
+    texts = {"2": "c", "0": "a", "1": "b"}
+    assert in_order(texts, np.arange(3), "toy") == ["a", "b", "c"]
+    with pytest.raises(DataError, match="1 of 4 items of toy have no text, first item 3"):
+        in_order(texts, np.arange(4), "toy")
+
+
+def test_an_encoder_needs_the_data_set(table, tmp_path, capsys) -> None:
+    command = ["data", "augment-text", str(table), "--out", str(tmp_path / "out"), "--answers", "x", "--encoder", "e"]
+    assert main(command) == 2 and "name it with --data" in capsys.readouterr().err
+
+
+def test_answers_that_were_changed_are_read_anew(table, tmp_path) -> None:
+    answers, items = tmp_path / "answers.jsonl", read_items(table)
+    for text in ("old", "new"):
+        answers.write_text("".join(json.dumps({"id": n, "text": f"{text}\u2028{n}"}, ensure_ascii=False) + "\n"
+                                   for n in range(3)))  # fmt: skip
+        found = augment(items, Answers(answers), tmp_path / "out")
+        assert found.asked == 3 and found.texts["1"] == f"{text} 1"
+    assert augment(items, Answers(answers), tmp_path / "out").asked == 0
+
+
+def test_json_lines_may_leave_columns_out(tmp_path) -> None:
+    (tmp_path / "1.png").write_bytes(PICTURE)
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"id": 0, "text": "a"}\n{"id": 1, "text": "b", "image": "1.png"}\n')
+    assert [item.image is None for item in read_items(path)] == [True, False]
+
+
+def test_the_key_is_never_told(service, table, tmp_path) -> None:
+    assert Endpoint("http://x", "m", key="secret\r\n").key == "secret"
+    with pytest.raises(ConfigError) as told:
+        Endpoint("http://x", "m", key="sec\rret")
+    assert "ret" not in str(told.value).replace("carry", "")
+    wrong = Endpoint("http://localhost:80a/v1", "m", tries=1)
+    with pytest.raises(DataError, match="failed for item 0"):
+        augment(read_items(table), wrong, tmp_path / "out")

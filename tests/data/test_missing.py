@@ -235,6 +235,9 @@ def test_published_tables(tmp_path: pathlib.Path) -> None:
     assert read_mask(path, toy).tolist() == [[False, True], [True, False], [False, False], [True, True]]
     path = table(tmp_path / "m.tsv", "image image+text", "0 1 0", "1 0 1", "2 0 0", "3 0 0")
     assert read_mask(path, toy).tolist() == [[False, True], [False, False], [True, True], [True, True]]
+    short = Dataset(2, 2, [[0, 0], [1, 1]], [], [], {name: Modality(np.eye(2)) for name in ("t", "v")})
+    path = table(tmp_path / "m.tsv", "t v tv", "0 1 0 0", "1 0 0 1")
+    assert read_mask(path, short).tolist() == [[False, True], [False, False]]
     for head, rows, message in (
         ("x", ("0 1", "1 1", "2 0", "3 0"), "has a column 'x'"),
         ("t", ("0 1", "1 1"), "names 2 items but unnamed has 4"),

@@ -57,7 +57,7 @@ def test_below_lightgcn(folder, monkeypatch) -> None:
     monkeypatch.setitem(below_lightgcn.GRIDS, "bpr", {"model.reg": (0.01, 0.1), "config.epochs": (2,)})
     marked = {"bpr": "-0.1,0.001", "vbpr": "-0.1,0.2", "freedom": "+0.1,0.001", "bm3": ","}
     lines = [f"amazon_scientific,{name},recall@20,train,1,0.2,{told}" for name, told in marked.items()]
-    head = "data,model,metric,mask,seeds,mean,minus_lightgcn,p_users"
+    head = "data,model,metric,mask,seeds,mean,minus_lightgcn,p"
     (results / "baselines.csv").write_text("\n".join([head, *lines, lines[0].replace("train", "train+valid")]))
     command = ["--data", str(folder / "data"), "--runs", str(folder / "runs"), "--jobs", "0"]
     with pytest.raises(SystemExit, match="no search is finished"):

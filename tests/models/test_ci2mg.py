@@ -19,6 +19,7 @@ from jmmrec.models.ci2mg.intra import intra
 from jmmrec.models.ci2mg.plans import kept, pairs_of, solve_pairs
 from jmmrec.models.ci2mg.task import fused
 from jmmrec.models.ci2mg.terms import contrast, reconstruction
+from jmmrec.ot import SinkhornConfig
 from jmmrec.train import TrainConfig
 
 USERS, ITEMS = 8, 9
@@ -324,3 +325,37 @@ def test_a_second_optimiser_for_what_generates() -> None:
     # Adam's first direction is the gradient's sign; what generates has no decay, the rest has.
     np.testing.assert_allclose(found["split"]["fuse"]["m0"]["weight"], 0.6, rtol=1e-5)
     np.testing.assert_allclose(found["split"]["user"], 1 + 0.1 * params["user"], rtol=1e-5)
+
+
+def test_marginals_of_observed_items_stay_finite() -> None:
+    """Plans have rows without mass there, which cannot be scaled to one."""
+    observed = Transport(sinkhorn=SinkhornConfig(marginals="observed"))
+    assert np.isfinite(total(Ci2mg(**SMALL, ot=observed)))
+
+
+def test_a_complete_modality_keeps_its_items_if_only_missing_ones_are_updated() -> None:
+    layer, x = {"prototypes": jnp.eye(3, 4), "weight": jnp.ones(3)}, jnp.ones((ITEMS, 4))
+    assert (intra(layer, x, None, Hyper(update="missing_only")) == x).all()
+
+
+def test_the_graph_of_equation_1_leaves_equation_2_alone() -> None:
+    usual, other = (prepare(DATA.for_training(), Inputs(graph=graph)) for graph in ("mean", "sym_eps8"))
+    jax.tree.map(np.testing.assert_array_equal, usual["mean"], other["mean"])
+    assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (usual["hops"], other["hops"])), strict=True))
+
+
+def test_statistics_read_observed_rows_alone() -> None:
+    """Also where missing rows are filled with their neighbours' mean."""
+    found, plain = (
+        prepare(DATA.for_training(), Inputs(norm="zscore", impute=impute))["known"]["m0"]
+        for impute in ("neigh_mean", "mean")
+    )
+    np.testing.assert_allclose(found["x"][~MISSING], plain["x"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(plain["x"].std(axis=0), 1.0, rtol=1e-5)
+
+
+def test_options_that_do_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"give ot\.refresh='step' as well"):
+        Transport(sinkhorn=SinkhornConfig(gradient="tail:5"))
+    with pytest.raises(ConfigError, match=r"n_layers is 1\.5; it must be a whole number"):
+        Ci2mg(ids={"n_layers": 1.5})

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jmmrec.errors import DataError
 from jmmrec.ot import Potentials, SinkhornConfig, both_directions, solve
 
 MIB = 2**20
@@ -105,3 +106,13 @@ def test_memory_of_one_pair() -> None:
 
 def test_memory_of_a_differentiated_tail() -> None:
     assert temporary_bytes(18_357, "tail:5") <= 256 * MIB
+
+
+def test_implicit_takes_no_mask(clouds) -> None:
+    """Its linear system has no solution on rows without mass."""
+    x, y = clouds(6)
+    with pytest.raises(DataError, match="needs mass on every row"):
+        solve(x, y, None, SinkhornConfig(gradient="implicit"), mask_x=jnp.arange(6) < 4)
+    with pytest.raises(DataError, match="needs mass on every row"):
+        here = jnp.arange(6) < 4
+        solve(x, y, None, SinkhornConfig(gradient="implicit", marginals="observed"), observed_x=here, observed_y=here)

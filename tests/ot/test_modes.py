@@ -75,3 +75,11 @@ def test_gradients_are_finite(clouds, values, mode) -> None:
 
     for g in jax.grad(value, (0, 1, 2))(x, y, values(64)):
         assert np.isfinite(g).all() and np.any(g)
+
+
+def test_no_batch_is_without_rows(clouds) -> None:
+    x, y = clouds(40)
+    found = solve(x[:3], y, None, SinkhornConfig(mode="minibatch:5"), key=KEY)
+    for side in both_directions(found, jnp.ones((3, 1)), jnp.ones((40, 1))):
+        np.testing.assert_allclose(side, 1.0, atol=1e-5)
+    assert found.error <= 2.0

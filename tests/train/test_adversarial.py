@@ -109,9 +109,31 @@ def test_every_backbone_that_reads_features(name) -> None:
         with pytest.raises(DataError, match="reads no features"):
             with_amr(model).prepare(dataset.for_training())
         return
-    static, params, state = prepared(with_amr(model), dataset)
-    found = jax.eval_shape(lambda p: loss_of(with_amr(model), dataset, p, state, static, small_batch(dataset)), params)
+    if model.ranks_by_ids:
+        with pytest.raises(ConfigError, match="ranks by ids, so no feature moves its bpr loss"):
+            with_amr(model).prepare(dataset.for_training())
+    wrapped = with_amr(model, target="total" if model.ranks_by_ids else "bpr", eps=1.0)
+    static, params, state = prepared(wrapped, dataset)
+    found = jax.eval_shape(lambda p: loss_of(wrapped, dataset, p, state, static, small_batch(dataset)), params)
     assert {"bpr", "amr"} <= set(found[1])
+
+
+@every_model
+def test_models_that_rank_by_ids_say_so(name) -> None:
+    """The ranking loss has a gradient by features, or the model says that it has none."""
+    model, dataset = build(name), data()
+    if MODELS[name].card.modalities == "none":
+        assert not model.ranks_by_ids
+        return
+    static, params, state = prepared(model, dataset)
+    state, aux = model.epoch(params, state, static, jax.random.key(0))
+    features = {name: jnp.asarray(m.features) for name, m in dataset.modalities.items()}
+
+    def ranked(features):
+        encoded = model.encode(params, state, static, aux, features=features, key=jax.random.key(1), train=True)
+        return model.loss(params, encoded, small_batch(dataset), jax.random.key(2))[1]["bpr"]
+
+    assert any(np.any(g) for g in jax.tree.leaves(jax.grad(ranked)(features))) != model.ranks_by_ids
 
 
 def test_without_weight_it_is_the_backbone_s_program() -> None:

@@ -116,8 +116,50 @@ def test_branches_in_one_program_are_branches_alone(tmp_path) -> None:
     [
         ({"lams": ()}, "lams are"), ({"ns": (1, 1)}, "ns are"), ({"lams": (0.0,)}, "backbone alone"),
         ({"gaps": (0.0,)}, "gap is 0"), ({"thresholds": (-1,)}, "threshold is -1"),
+        ({"thresholds": (), "gaps": ()}, "neither thresholds nor gaps"),
     ],
 )  # fmt: skip
 def test_grids_that_make_no_sense(options, word) -> None:
     with pytest.raises(ConfigError, match=word):
         Grid(**options)
+
+
+def test_cells_of_another_grid_are_no_backbone(found) -> None:
+    for key in (("static", 0.9, 4, 2, None), ("static", 0.2, 4, 7, None), ("hybrid", 0.2, 4, 0.05, 5)):
+        with pytest.raises(ConfigError, match="this grid has no"):
+            found.lane(key, 0)
+
+
+@pytest.mark.parametrize(
+    ("ns", "how", "word"),
+    [
+        ((1, 2), {"mdvt": {"lam": 0.9}}, "give it as the grid's lams"),
+        ((0, 2), {"memory": 1 << 30, "mdvt": {"variant": {"tau": 0.5}}}, "leave memory 0"),
+        ((1, 2), {"memory": 1 << 30, "mdvt": {"variant": {"choose": "similar_frequent"}}}, "leave memory 0"),
+        ((1, 2), {"mdvt": {"bogus": 1}}, "MDVT has no option 'bogus'"),
+        ((1, 2), {"config": {"bogus": 1}}, "training has no option 'bogus'"),
+    ],
+)
+def test_what_a_grid_cannot_do(ns, how, word) -> None:
+    with pytest.raises(ConfigError, match=word):
+        mdvt_grid(MODEL, DATA, Grid(ns=ns), **how)
+
+
+def test_patience_may_begin_anew(tmp_path) -> None:
+    config = {**CONFIG, "patience": 1, "reset_patience": True, "epochs": 8}
+    small = Grid(lams=(0.2,), ns=(1,), thresholds=(2,), gaps=(), spans=())
+    lane = mdvt_grid(MODEL, DATA, small, config=config).lane(("static", 0.2, 1, 2, None), 0)
+    alone = jmmrec.fit(
+        MODEL, DATA, warmup=WarmupConfig("static", thresholds=(2,)), mdvt={"lam": 0.2, "n": 1}, quiet=True,
+        config=jmmrec.TrainConfig(**config, seeds_per_program=1),
+    )  # fmt: skip
+    assert (lane.epoch, lane.best_score) == (alone.epochs[0], alone.lanes[0].best_score)
+
+
+def test_branches_are_read_whatever_program_trained_them(tmp_path) -> None:
+    small = Grid(lams=(0.2,), ns=(1, 4), thresholds=(0,), gaps=(), spans=())
+    how = {"config": {**CONFIG, "epochs": 3}, "mdvt": {"refresh": "epoch"}, "out": tmp_path}
+    first = mdvt_grid(MODEL, DATA, small, **how, memory=1 << 30)
+    again = mdvt_grid(MODEL, DATA, small, **how)
+    assert [lane.history for lane in first.branches.values()] == [lane.history for lane in again.branches.values()]
+    assert again.evaluate(("static", 0.2, 1, 0, None)).mean == first.evaluate(("static", 0.2, 1, 0, None)).mean

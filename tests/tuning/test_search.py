@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import jmmrec
 from jmmrec.data import SyntheticConfig, synthesize
-from jmmrec.errors import CheckpointError, ConfigError
+from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.tuning import Range, search
 
 DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
@@ -80,9 +81,28 @@ def test_virtual_triplets_are_searched_too() -> None:
         ({"config.speed": [1]}, {}, "speed"),
         ({"model.reg": [0.1]}, {"method": "luck"}, "method is 'luck'"),
         ({"model.reg": Range(0.0, 1.0)}, {"method": "random"}, "trials is 0"),
-        ({"mdvt.n": [1]}, {}, "choose a warmup"),
+        ({"mdvt.n": [1]}, {}, "mdvt.n changes nothing without virtual triplets"),
+        ({"warmup.gap": [0.1]}, {}, "warmup.gap changes nothing"),
+        ({"model.reg": [0.1]}, {"trials": 0}, "trials is 0"),
+        ({"model.reg": ["abc"]}, {}, "reg is 'abc'"),
+        ({"model.embed_dim": [1.5]}, {}, "embed_dim is 1.5; it must be a whole number"),
+        ({"config.batch_size": [1e3]}, {}, "batch_size is 1000.0; it must be a whole number"),
+        ({"warmup.strategy": ["hybrid"], "mdvt.bogus": [1]}, {}, "MDVT has no option 'bogus'"),
     ],
 )
 def test_searches_that_make_no_sense(over, how, word) -> None:
     with pytest.raises(ConfigError, match=word):
         search("bpr", DATA, over, given=GIVEN, quiet=True, **how)
+
+
+def test_settings_that_diverge_are_passed_over(tmp_path, capsys) -> None:
+    """Also the second time, and NumPy's numbers are written as plain ones."""
+    rates = np.array([1e30, 1e-3])
+    for _ in range(2):
+        found = search("bpr", DATA, {"config.learning_rate": rates}, given=GIVEN, out=tmp_path, quiet=True)
+        assert [trial.result is None for trial in found.trials] == [True, False]
+        assert found.best is found.trials[1] and "Diverged: config.learning_rate=1e+30" in found.table().markdown()
+        assert "Chosen on valid" in found.claims()
+    lost = search("bpr", DATA, {"config.learning_rate": [1e30]}, given=GIVEN, quiet=True)
+    with pytest.raises(DivergenceError, match="all 1 settings diverged"):
+        assert lost.best

@@ -86,7 +86,7 @@ def tables(params: Mapping, static: Mapping, options: Inputs, given: Mapping, dr
     n_items, made = len(static["cold"]), {}
     for name, known in static["known"].items():
         if name in given:
-            known = standing(known["rows"], given[name], options)
+            known = standing(known["rows"], given[name], options, known["own"])
         made[name] = projected(params["project"][name], known, n_items)
     if options.impute == "item_other_mean":
         made = from_others(made, static["present"])
@@ -94,7 +94,7 @@ def tables(params: Mapping, static: Mapping, options: Inputs, given: Mapping, dr
     target = {name: table + bias[name] for name, table in made.items()}
     start = target if options.bias == "pre" else made
     start = {name: table * drop[name] for name, table in start.items()} if drop else start
-    views = two_hops(static["mean"], static["cold"], start, {} if options.bias == "pre" else bias, options)
+    views = two_hops(static["hops"], static["cold"], start, {} if options.bias == "pre" else bias, options)
     return target, views
 
 
@@ -110,8 +110,10 @@ def prepare(data: TrainingData, options: Inputs) -> dict:
     """
     known, observed = known_rows(data, options)
     degree = np.bincount(data.train[:, 1], minlength=data.n_items)
+    hops = bipartite(data.train, data.n_users, data.n_items, options.graph)
     return {
-        "mean": bipartite(data.train, data.n_users, data.n_items, options.graph),
+        "hops": hops,
+        "mean": hops if options.graph == "mean" else bipartite(data.train, data.n_users, data.n_items, "mean"),
         "sym": bipartite(data.train, data.n_users, data.n_items, "sym_exact"),
         "cold": jnp.asarray(degree == 0),
         "known": known,

@@ -65,7 +65,9 @@ def intra(layer: Mapping, x: jax.Array, present: jax.Array | None, options: Hype
         made = made @ layer["weight"].T if options.weight == "theta" else made
         made = activate(options.act if number + 1 < options.n_layers else "none", made)
     made = x + made if options.residual else made
-    return made if options.update == "all" or present is None else jnp.where(present[:, None], x, made)
+    if options.update == "all":
+        return made
+    return x if present is None else jnp.where(present[:, None], x, made)
 
 
 def intra_tables(params: Mapping, static: Mapping, views: Mapping, options: Hyper) -> dict[str, jax.Array]:

@@ -37,12 +37,15 @@ def known_rows(data: TrainingData, options: "Inputs", filled: bool = False) -> t
         if options.impute == "neigh_mean" and 0 < len(rows) < len(here):
             missing, rows = np.flatnonzero(~here), np.arange(len(here))
             x = x.at[missing].set(FILLS["neigh_mean"](data, name, missing, 0, NEIGHBOURS))
-        known[name] = standing(jnp.asarray(rows, jnp.int32), x, options)
+        known[name] = standing(jnp.asarray(rows, jnp.int32), x, options, jnp.asarray(here[rows]))
     return known, observed
 
 
-def standing(rows: jax.Array, features: jax.Array, options: "Inputs") -> Tables:
+def standing(rows: jax.Array, features: jax.Array, options: "Inputs", own: jax.Array | None = None) -> Tables:
     """The known rows of (n_items, D) features, normalised, and what fills the others.
+
+    Args:
+      own: bool, which of the rows are not filled in: statistics read those alone; default all.
 
     >>> from jmmrec.models.ci2mg import Inputs
     >>> found = standing(jnp.array([0, 2]), jnp.array([[1.0], [9.0], [3.0]]), Inputs(norm="none"))
@@ -52,10 +55,14 @@ def standing(rows: jax.Array, features: jax.Array, options: "Inputs") -> Tables:
     x = features[rows]
     if options.norm == "l2":
         x = normalise_rows(x)
-    elif options.norm == "zscore":
-        x = (x - x.mean(axis=0)) / jnp.maximum(x.std(axis=0), 1e-6)
-    mean = x.sum(axis=0) / max(1, len(rows))
-    return {"rows": rows, "x": x, "fill": jnp.zeros_like(mean) if options.impute == "zero" else mean}
+    weight = jnp.ones(len(rows)) if own is None else own.astype(x.dtype)
+    count = jnp.maximum(weight.sum(), 1)
+    if options.norm == "zscore":
+        mean = weight @ x / count
+        x = (x - mean) / jnp.maximum(jnp.sqrt(weight @ (x - mean) ** 2 / count), 1e-6)
+    mean = weight @ x / count
+    fill = jnp.zeros_like(mean) if options.impute == "zero" else mean
+    return {"rows": rows, "own": weight > 0, "x": x, "fill": fill}
 
 
 def projected(layer: Mapping, known: Mapping, n_items: int) -> jax.Array:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import ConfigError
+from jmmrec.errors import ConfigError, check_types
 
 ACTIVATIONS = ("lrelu", "tanh", "none")
 INFINITY = float("inf")
@@ -36,4 +36,5 @@ def group(cls: type, option: str, value: Any) -> Any:
     names = [field.name for field in dataclasses.fields(cls)]
     if not isinstance(value, dict) or not set(value) <= set(names):
         raise ConfigError(f"{option} is {value!r}; give {cls.__name__}(...) with options among {', '.join(names)}.")
+    check_types(cls, value)
     return cls(**value)

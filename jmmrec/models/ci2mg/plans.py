@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_range
 from jmmrec.models.ci2mg.options import group
 from jmmrec.ot import Potentials, SinkhornConfig, Solution, both_directions, solve, whole_plan
 from jmmrec.ot.config import split
@@ -28,7 +28,8 @@ class Transport:
         evaluation.
       delta: ΔT, the plan's trained adjustment: `lowrank:r`, `feature`, `vector`, `dense` or `none`.
       delta_scaled: ΔT is divided by the marginal as well.
-      plan_memory: bytes for an epoch's plans; where they fit, they are kept whole and carry values four times as fast.
+      plan_memory: bytes for an epoch's plans, of each run in a program; where they fit, they are kept whole and carry
+        values four times as fast. 0 keeps none.
       values: what is transported, vectors of the `other` modality, or the item's `own` modality matched by the other.
 
     >>> Transport().refresh
@@ -52,6 +53,11 @@ class Transport:
         split("delta", self.delta, *FORMS)
         check_range("plan_memory", self.plan_memory, 0, 1 << 50)
         check_choice("values", self.values, ("other", "own"))
+        if self.refresh == "epoch" and self.sinkhorn.gradient != "stop_plan":
+            raise ConfigError(
+                f"ot.sinkhorn.gradient is {self.sinkhorn.gradient!r}, but an epoch's plans are constants to its steps; "
+                "give ot.refresh='step' as well."
+            )
 
 
 def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -101,7 +107,8 @@ class Kept(NamedTuple):
 def kept(solution: Solution, options: Transport) -> Solution | Kept:
     """The solution of an epoch, with its plans if they fit into `plan_memory`."""
     pairs, n = solution.potentials.f.shape
-    if solution.parts is not None or 4 * pairs * n * n > options.plan_memory:
+    massless = options.sinkhorn.marginals == "observed"  # rows of the plan that are 0 and cannot be scaled to one
+    if solution.parts is not None or massless or 4 * pairs * n * n > options.plan_memory:
         return solution
     plans = jax.vmap(whole_plan)(solution)
     return Kept(plans, plans.sum(axis=2)[..., None], plans.sum(axis=1)[..., None], solution.potentials, solution.error)
@@ -118,4 +125,6 @@ def carried(solution: Solution | Kept, first: jax.Array, second: jax.Array) -> t
     """
     if isinstance(solution, Solution):
         return both_directions(solution, first, second)
-    return solution.plans @ second / solution.rows, solution.plans.T @ first / solution.columns
+    to_first = jnp.matmul(solution.plans, second, precision="highest")
+    to_second = jnp.matmul(solution.plans.T, first, precision="highest")
+    return to_first / solution.rows, to_second / solution.columns
