@@ -59,20 +59,19 @@ def references(dataset: Any, mask: str) -> dict[str, Any]:
     }
 
 
-def trained(folder: str, data: str, runs: Path, mask: str) -> dict[str, Any]:
-    """model -> merged evaluations of its finished seeds, in the order of the registry."""
+def trained(folder: str, runs: Path) -> dict[str, dict[str, Any]]:
+    """mask -> model -> merged evaluations of its finished seeds, in the order of the registry."""
     import jmmrec
     from jmmrec.models import MODELS
     from jmmrec.train import merge_seeds
     from jmmrec.train.record import RunFolder
 
-    found = {}
+    found: dict[str, dict[str, Any]] = {mask: {} for mask in MASKS}
     for model in MODELS:
         folders = [RunFolder(path) for path in sorted(runs.glob(f"{folder}-{model}-seed*"))]
-        finished = [f.path for f in folders if f.exists and f.read()["status"] == "finished"]
-        parts = [jmmrec.open_run(path).evaluate(mask=mask, **OPTIONS) for path in finished]
-        if parts:
-            found[model] = merge_seeds(parts)
+        results = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
+        for mask in MASKS if results else ():
+            found[mask][model] = merge_seeds([result.evaluate(mask=mask, **OPTIONS) for result in results])
     return found
 
 
@@ -112,8 +111,9 @@ def write(folders: Sequence[str], data: str, runs: Path, note: str) -> None:
     """Both files, from whatever is finished."""
     every, lines = [], []
     for folder in folders:
+        by_mask, dataset = trained(folder, runs), load(folder, data)
         for mask in MASKS:
-            made = rows(folder, mask, references(load(folder, data), mask) | trained(folder, data, runs, mask))
+            made = rows(folder, mask, references(dataset, mask) | by_mask[mask])
             every += made
             lines += section(folder, mask, made)
     about = "Test split, selected on valid Recall@20; mean ± standard deviation over seeds. " + MARKS.format(

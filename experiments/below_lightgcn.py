@@ -22,16 +22,16 @@ from experiments.baselines import OPTIONS
 from experiments.shelf import DATA, RESULTS, carry_out, load, options, provenance, write_rows
 
 GRIDS: dict[str, dict[str, Sequence[Any]]] = {
-    "bpr": {"model.reg": (0.01, 0.03, 0.07, 0.1)},
-    "vbpr": {"model.reg_form": ("l2sq",), "model.reg": (0.01, 0.03, 0.07, 0.1)},
-    "slmrec": {"model.ssl_weight": (0.01, 0.1, 1.0), "config.learning_rate": (1e-3, 1e-2)},
-    "bm3": {"model.n_layers": (1, 2), "model.drop": (0.3, 0.5), "model.reg": (0.01, 0.1)},
-    "mmgcn": {"config.learning_rate": (1e-4, 1e-3)},
-    "lattice": {"config.learning_rate": (5e-4, 1e-3, 5e-3)},
-    "grcn": {"config.learning_rate": (1e-4, 1e-3)},
-    "mmssl": {"config.learning_rate": (1e-4, 5e-4, 1e-3)},
-    "dragon": {"config.learning_rate": (1e-4, 1e-3)},
-    "lgmrec": {"model.cl_weight": (0.0, 1e-6, 1e-5)},
+    "bpr": {"model.reg": (0.01, 0.03)},
+    "vbpr": {"model.reg_form": ("l2sq",), "model.reg": (0.01, 0.03)},
+    "slmrec": {"model.ssl_weight": (0.01, 1.0), "config.learning_rate": (1e-3, 1e-2)},
+    "bm3": {"model.n_layers": (1, 2), "model.reg": (0.01, 0.1)},
+    "mmgcn": {"config.learning_rate": (1e-4,)},
+    "lattice": {"config.learning_rate": (5e-4, 5e-3)},
+    "grcn": {"config.learning_rate": (1e-4,)},
+    "mmssl": {"config.learning_rate": (1e-4, 1e-3)},
+    "dragon": {"config.learning_rate": (1e-3,)},
+    "lgmrec": {"model.cl_weight": (0.0, 1e-6)},
 }
 METRIC = "recall@20"
 
