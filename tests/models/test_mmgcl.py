@@ -141,7 +141,7 @@ def test_a_lone_modality_and_one_that_no_item_has() -> None:
     static = prepared(model, data().select("text"))[0]
     drawn = model.draws(KEY, static["edges"], static["weights"])
     assert int(drawn["masked"]) == int(drawn["swapped"]) == 0
-    nowhere = {"text": {"rows": jnp.zeros(0, int)}}
+    nowhere = {"text": {"rows": jnp.zeros(0, int), "own": jnp.zeros(0, bool)}}
     assert spread([jnp.ones((3, 2))], nowhere).tolist() == [0.0]
 
 
