@@ -17,8 +17,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nearly all of the suite's time is compilation of small programs: XLA's own optimisation is off, which makes it twice
 # as fast. `XLA_FLAGS= make test` compiles as users do. A later jaxlib may not know the flags, and would abort.
 if importlib.metadata.version("jaxlib") < "0.12":
-    off = ("cpu_use_fusion_emitters=false", "backend_optimization_level=0", "llvm_disable_expensive_passes=true")
-    os.environ.setdefault("XLA_FLAGS", " ".join(f"--xla_{flag}" for flag in off))
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0")
 # Each worker has a folder of its own: jax does not write such files in one piece, and half of one crashes its reader.
 FOLDER = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 if "PYTEST_XDIST_WORKER" in os.environ:
