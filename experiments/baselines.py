@@ -22,7 +22,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments.shelf import DATA, MARKS, RESULTS, carry_out, load, options, provenance, shown, tested, write_rows
+from experiments.shelf import (
+    DATA,
+    MARKS,
+    RESULTS,
+    called,
+    carry_out,
+    load,
+    options,
+    provenance,
+    shown,
+    tested,
+    write_rows,
+)
 
 FOLDERS = ("lfm2k", "amazon_scientific", "tiktok")
 MASKS = ("train", "train+valid")
@@ -107,7 +119,7 @@ def section(folder: str, mask: str, made: list[dict[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
-def write(folders: Sequence[str], data: str, runs: Path, note: str) -> None:
+def write(folders: Sequence[str], data: str, runs: Path, source: str) -> None:
     """Both files, from whatever is finished."""
     every, lines = [], []
     for folder in folders:
@@ -120,7 +132,7 @@ def write(folders: Sequence[str], data: str, runs: Path, note: str) -> None:
         base="LightGCN"
     )
     head = ["# Every backbone with its defaults", "", about, ""]
-    head += [provenance("python experiments/baselines.py --data DATA --jobs 2", note), ""]
+    head += [source, ""]
     write_rows(RESULTS / "baselines.csv", every)
     (RESULTS / "baselines.md").write_text("\n".join([*head, *lines]).rstrip() + "\n", encoding="utf-8")
     print(f"wrote {RESULTS / 'baselines.md'}")
@@ -140,7 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for model in given.models or MODELS
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
-    write(folders, given.data, Path(given.runs), given.note)
+    source = provenance(called("baselines.py", arguments), given.note)
+    write(folders, given.data, Path(given.runs), source)
 
 
 if __name__ == "__main__":

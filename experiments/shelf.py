@@ -117,6 +117,7 @@ def called(script: str, arguments: Sequence[str] | None) -> str:
         while option in words:
             place = words.index(option)
             del words[place : place + 2]
+        words = [word for word in words if not word.startswith(f"{option}=")]
     kept = [word for word in words if word != "--report"]
     return shlex.join(["python", f"experiments/{script}", "--data", "DATA", *kept])
 

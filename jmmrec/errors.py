@@ -1,5 +1,6 @@
 """Errors that a person can act on: one sentence with what was found, where, and what to do."""
 
+import math
 import numbers
 from collections.abc import Iterable, Mapping
 
@@ -49,10 +50,10 @@ def check_range(option: str, value: float, low: float, high: float, *, open_low:
         raise ConfigError(f"{option} is {value!r}; it must lie in {bracket}{low}, {high}].")
 
 
-def check_whole(option: str, value: object, low: float, high: float) -> None:
+def check_whole(option: str, value: object, low: float = -math.inf, high: float = math.inf) -> None:
     """Raises `ConfigError` unless it is a whole number, low <= value <= high.
 
-    >>> check_whole("epochs", 3, 1, float("inf"))
+    >>> check_whole("epochs", 3, 1)
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ConfigError(f"{option} is {value!r}; it must be a whole number.")
@@ -78,4 +79,4 @@ def check_types(cls: type, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         default = getattr(cls, name, None)
         if isinstance(default, int) and not isinstance(default, bool):
-            check_whole(name, value, -float("inf"), float("inf"))
+            check_whole(name, value)

@@ -21,21 +21,22 @@ VALUES = {
     "λ1": ("terms", "contrast", (0.001, 0.01, 0.1, 1.0)),
     "λ2": ("terms", "reconstruct", (0.001, 0.01, 0.1, 1.0)),
 }
-DEFAULTS = {"K": 64, "L": 2, "λ1": 0.01, "λ2": 1.0}
-CELLS = (
-    Cell("defaults (K 64, L 2, λ1 0.01, λ2 1)", "ci2mg"),
-    *(
-        Cell(f"{name} = {value:g}", "ci2mg", ((group, ((option, value),)),))
-        for name, (group, option, values) in VALUES.items()
-        for value in values
-        if value != DEFAULTS[name]
-    ),
-)
+
+
+def cells() -> list[Cell]:
+    """The defaults, and every other value."""
+    from jmmrec.models import Ci2mg
+
+    made, usual = [Cell("defaults", "ci2mg")], Ci2mg()
+    for name, (group, option, values) in VALUES.items():
+        others = [value for value in values if value != getattr(getattr(usual, group), option)]
+        made += [Cell(f"{name} = {value:g}", "ci2mg", ((group, ((option, value),)),)) for value in others]
+    return made
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """All values."""
-    main("fig4", "CI²MG's hyper-parameters", __doc__ or "", CELLS, base=CELLS[0].label, arguments=arguments)
+    main("fig4", "CI²MG's hyper-parameters", __doc__ or "", cells(), base="defaults", arguments=arguments)
 
 
 if __name__ == "__main__":

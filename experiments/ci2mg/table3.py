@@ -1,8 +1,8 @@
 """The ladder: CI²MG's parts added one by one, with 90 % of the items missing modalities.
 
 Reproduces: Table 3 of CI²MG (MM'23) on TikTok and Baby, and on Last.fm-2K. Rows are cumulative, as its text says. The
-lowest rung propagates ids as LightGCN, the second as Eq. 2 (maps and leaky ReLU), which the paper adds in the same
-breath as intra and we do not; the fusion of intra and inter before Eq. 11 is not defined in the paper, here it
+lowest rung propagates ids as LightGCN, the second as Eq. 2 (maps and leaky ReLU), so that what intra
+brings is its own; the fusion of intra and inter before Eq. 11 is not defined in the paper, here it
 is their mean. Settings as in table2.py.
 
     python experiments/ci2mg/table3.py --data DATA --jobs 2

@@ -59,6 +59,7 @@ def run(argv: list[str], prog: str, about: str) -> None:
     key = os.environ.get(given.key_variable, "")
     asked = Answers(given.answers) if given.answers else Endpoint(given.url, given.model, key)
     items = read_items(given.items, given.images)
+    in_order({item.id: item.text for item in items}, ids, given.data)  # before anybody is asked
     found = augment(
         items, asked, given.out, template=template, dry_run=given.dry_run,
         say=lambda text: print(text, file=sys.stderr, flush=True),

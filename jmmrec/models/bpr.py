@@ -25,7 +25,7 @@ class BprMf(Backbone):
 
     Attributes:
       embed_dim: width of both tables.
-      reg: weight of the regulariser; from .03 (Last.fm-2K) to .1 (sparse data) it decides how good this model is.
+      reg: weight of the regulariser; from .01 (Last.fm-2K) to .1 (sparse data) it decides how good this model is.
       reg_form: `l2sq` or `norm`.
       item_bias: adds b_i to every score (as a last column against a constant 1).
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from jmmrec.errors import ConfigError, check_choice, check_types
+from jmmrec.errors import check_choice, check_names, check_types
 from jmmrec.models.base import Backbone
 from jmmrec.models.bm3 import Bm3
 from jmmrec.models.bpr import BprMf
@@ -60,10 +60,7 @@ def make(name: str, **options: Any) -> Backbone:
     2
     """
     check_choice("model", name, MODELS)
-    known = {field.name for field in dataclasses.fields(MODELS[name])}
-    for option in options:
-        if option not in known:
-            raise ConfigError(f"{name} has no option {option!r}; it has {', '.join(sorted(known))}.")
+    check_names(name, options, sorted(field.name for field in dataclasses.fields(MODELS[name])))
     check_types(MODELS[name], options)
     return MODELS[name](**options)
 

@@ -209,7 +209,7 @@ def test_the_key_is_never_told(service, table, tmp_path) -> None:
     assert Endpoint("http://x", "m", key="secret\r\n").key == "secret"
     with pytest.raises(ConfigError) as told:
         Endpoint("http://x", "m", key="sec\rret")
-    assert "ret" not in str(told.value).replace("carry", "")
+    assert "ret" not in str(told.value)
     wrong = Endpoint("http://localhost:80a/v1", "m", tries=1)
     with pytest.raises(DataError, match="failed for item 0"):
         augment(read_items(table), wrong, tmp_path / "out")

@@ -3,6 +3,7 @@
 import csv
 import time
 
+import numpy as np
 import pytest
 
 from experiments import baselines, below_lightgcn, ledger, shelf
@@ -13,6 +14,7 @@ from experiments.mdvt import grid as mdvt_grid
 from experiments.mdvt import study as mdvt
 from experiments.mdvt import table3 as sources
 from jmmrec.data import SyntheticConfig, save, synthesize
+from jmmrec.report.stats import crossed_test, paired_test
 
 
 @pytest.fixture
@@ -173,3 +175,24 @@ def test_the_ledger_is_what_the_results_say() -> None:
     assert ledger.verdict([None]) == "open" and ledger.verdict([True, None]) == "holds"
     row = {"p": "0.001", "minus_base": "-0.1"}
     assert ledger.better(row) is False and ledger.better(row | {"minus_base": "+0.1"}) is True
+
+
+def test_differences_hold_for_other_seeds_where_there_are_several() -> None:
+    rng = np.random.default_rng(0)
+    ours, base = rng.normal(size=(2, 3, 40))
+    assert shelf.tested(ours, base).p == crossed_test(ours, base).p != paired_test(ours.mean(0), base.mean(0)).p
+    assert shelf.tested(ours[:1], base).p == paired_test(ours[0], base.mean(0)).p
+    assert shelf.tested(ours, ours) is shelf.tested(ours, None) is None
+
+
+def test_a_page_says_the_command_without_the_folders_of_this_machine() -> None:
+    words = ["--data", "/here", "--runs=/there", "--note", "two words", "--report", "--seeds", "0:2"]
+    assert shelf.called("a.py", words) == "python experiments/a.py --data DATA --seeds 0:2"
+
+
+def test_one_seed_decides_nothing_in_the_ledger() -> None:
+    rows = [
+        {"data": "toy", "model": model, "metric": "recall@20", "mean": mean, "low95": "nan", "high95": "nan"}
+        for model, mean in (("CI2MG", "0.2"), ("LightGCN", "0.1"))
+    ]
+    assert ledger.first_of_all(rows)[1] == "open" and ledger.warmups("toy")([]) == ("", "open")

@@ -145,15 +145,17 @@ def test_what_a_grid_cannot_do(ns, how, word) -> None:
         mdvt_grid(MODEL, DATA, Grid(ns=ns), **how)
 
 
-def test_patience_may_begin_anew(tmp_path) -> None:
-    config = {**CONFIG, "patience": 1, "reset_patience": True, "epochs": 8}
-    small = Grid(lams=(0.2,), ns=(1,), thresholds=(2,), gaps=(), spans=())
-    lane = mdvt_grid(MODEL, DATA, small, config=config).lane(("static", 0.2, 1, 2, None), 0)
+def test_patience_may_begin_anew() -> None:
+    """As in a run from scratch, and here it makes a difference."""
+    small, key = Grid(lams=(0.2,), ns=(1,), thresholds=(6,), gaps=(), spans=()), ("static", 0.2, 1, 6, None)
+    config = {**CONFIG, "reset_patience": True}
+    lane = mdvt_grid(MODEL, DATA, small, config=config).lane(key, 0)
     alone = jmmrec.fit(
-        MODEL, DATA, warmup=WarmupConfig("static", thresholds=(2,)), mdvt={"lam": 0.2, "n": 1}, quiet=True,
+        MODEL, DATA, warmup=WarmupConfig("static", thresholds=(6,)), mdvt={"lam": 0.2, "n": 1}, quiet=True,
         config=jmmrec.TrainConfig(**config, seeds_per_program=1),
     )  # fmt: skip
     assert (lane.epoch, lane.best_score) == (alone.epochs[0], alone.lanes[0].best_score)
+    assert lane.epoch > mdvt_grid(MODEL, DATA, small, config=CONFIG).lane(key, 0).epoch
 
 
 def test_branches_are_read_whatever_program_trained_them(tmp_path) -> None:
