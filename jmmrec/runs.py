@@ -107,7 +107,7 @@ def _read_lanes(run: RunFolder, record: dict[str, Any], bound: Trainer) -> dict[
         for text, about in members.items():
             seed = int(text)
             fresh = jax.eval_shape(lambda seed=seed: bound.start(seed).train)
-            best = unpack(arrays, f"{group}/{seed}/", (fresh.params, fresh.state), path)
+            best = unpack(arrays, f"{group}/{seed}/", (fresh.params, bound.model.kept(fresh.state)), path)
             if checksum(best) != about["checksum"]:
                 raise CheckpointError(
                     f"{path} is damaged: the parameters of seed {seed} are not those that were written."

@@ -17,7 +17,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nearly all of the suite's time is compilation of small programs: XLA's own optimisation is off, which makes it twice
 # as fast. `XLA_FLAGS= make test` compiles as users do. A later jaxlib may not know the flags, and would abort.
 if importlib.metadata.version("jaxlib") < "0.12":
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0")
+    quick = ("use_fusion_emitters=false", "parallel_codegen_split_count=1")
+    flags = ["--xla_backend_optimization_level=0", *(f"--xla_cpu_{flag}" for flag in quick)]
+    os.environ.setdefault("XLA_FLAGS", " ".join(flags))
 # Each worker has a folder of its own: jax does not write such files in one piece, and half of one crashes its reader.
 FOLDER = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 if "PYTEST_XDIST_WORKER" in os.environ:

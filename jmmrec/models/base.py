@@ -134,6 +134,10 @@ class Backbone(Protocol):
         """State after an optimiser step, from that step's forward pass. Default: unchanged."""
         return state
 
+    def kept(self, state: State) -> State:
+        """What of the state `encode` reads with train=False; it is kept with the best parameters. Default: all."""
+        return state
+
     def remarks(self, parts: Mapping[str, float]) -> tuple[str, ...]:
         """Sentences about a run whose last epoch had these loss parts, for its user. Default: none."""
         return ()

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     import rich.table
 
 LEVELS = ((0.01, "**"), (0.05, "*"))
+SIGNS = {"±": r"\pm", "≥": r"\geq", "≤": r"\leq", "<": "<", ">": ">", "×": r"\times", "→": r"\to", "²": "^2"}
+GREEK = {"α": "alpha", "β": "beta", "ε": "epsilon", "λ": "lambda", "σ": "sigma", "τ": "tau", "Δ": "Delta"}
+LATEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {sign: f"${command}$" for sign, command in SIGNS.items()}
+    | {letter: rf"$\{name}$" for letter, name in GREEK.items()}
+)
 
 
 @dataclass(frozen=True)
@@ -209,11 +217,8 @@ class Table:
 
 
 def _escaped(text: str) -> str:
-    """Text for LaTeX; ± as in mathematics."""
-    marked = "".join("\\" + c if c in "&%$#_{}" else c for c in text.replace("\\", "/"))
-    for sign, command in (("±", r"$\pm$"), ("λ", r"$\lambda$"), ("≥", r"$\geq$"), ("<", "$<$"), (">", "$>$")):
-        marked = marked.replace(sign, command)
-    return marked
+    """Text for LaTeX, signs and Greek letters as in mathematics."""
+    return text.translate(LATEX)
 
 
 def _wide_cells(cell: Cell) -> list[object]:

@@ -174,7 +174,7 @@ class Checkpoints:
         if "train" in record["has"]:
             train = TrainState(*unpack(arrays, "train", fresh, source))
         if "best" in record["has"]:
-            best = unpack(arrays, "best", (fresh.params, fresh.state), source)
+            best = unpack(arrays, "best", (fresh.params, trainer.model.kept(fresh.state)), source)
         plain = {k: v for k, v in record.items() if k not in ("sha256", "has", "policy", "warmup", "history")}
         lane = Lane(
             **plain,

@@ -121,7 +121,7 @@ class Trainer:
         if lane.epoch % self.config.eval_every and not last:
             return lane
         assert lane.train is not None
-        best = (lane.train.params, lane.train.state)
+        best = (lane.train.params, self.model.kept(lane.train.state))
         metrics = self._valid_metrics(best)
         score = metrics[self.config.monitor]
         score = score if self.config.round_digits is None else round(score, self.config.round_digits)

@@ -65,6 +65,10 @@ class Wrapper(Backbone):
         """The backbone's hook."""
         return state | {"backbone": self.backbone.after_batch(state["backbone"], encoded, batch)}
 
+    def kept(self, state: dict) -> dict:
+        """The backbone's."""
+        return {"backbone": self.backbone.kept(state["backbone"])}
+
     def encode(self, params, state: dict, static: dict, aux, *, features=None, key=None, train) -> Encoded:
         """The backbone's tables."""
         return self.backbone.encode(

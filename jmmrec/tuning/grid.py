@@ -16,7 +16,7 @@ import numpy as np
 
 from jmmrec.api import DataLike
 from jmmrec.data import Dataset, load
-from jmmrec.errors import ConfigError, check_range
+from jmmrec.errors import ConfigError, DivergenceError, check_range
 from jmmrec.models import Backbone, make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Cell, Estimate, Table
@@ -153,9 +153,23 @@ class GridResult:
         """Best valid score of a cell, seed by seed."""
         return [self.lane(key, seed).best_score for seed in self.trunks]
 
+    @functools.cached_property
+    def finished(self) -> tuple[Key, ...]:
+        """Cells of which no run diverged."""
+        return tuple(
+            key for key in self.grid.cells() if all(self.lane(key, seed).best is not None for seed in self.trunks)
+        )
+
     def best(self, strategy: str) -> Key:
-        """The cell of a strategy with the best mean valid score; of equal ones the first."""
-        return max((key for key in self.grid.cells() if key[0] == strategy), key=lambda key: np.mean(self.score(key)))
+        """The cell of a strategy with the best mean valid score; of equal ones the first.
+
+        Raises:
+          DivergenceError: all of them diverged.
+        """
+        cells = [key for key in self.finished if key[0] == strategy]
+        if not cells:
+            raise DivergenceError(f"every {strategy} cell diverged; lower the learning rate.")
+        return max(cells, key=lambda key: np.mean(self.score(key)))
 
     def evaluate(self, key: Key | None, split: str = "test", mask: str = "train", **options: Any) -> Evaluation:
         """Metrics of a cell; None is the backbone alone."""
@@ -198,18 +212,20 @@ class GridResult:
             f"{len(self.grid.cells())} cells: {trained:,} epochs trained; {once:,} if every different run began from "
             f"scratch, {every:,} if every cell did."
         )
+        known = set(self.finished)
+        lost = [f"{key[0]}, {setting(key)}" for key in self.grid.cells() if key not in known]
+        notes = (note, *([f"Diverged: {'; '.join(lost)}."] if lost else []))
         facts = {"masked": "train", "seeds": ",".join(map(str, self.trunks))}
         columns = ("strategy", "setting", f"valid {self.monitor}", f"test {metric}")
-        return Table("", columns, tuple(rows), (note,), facts)
+        return Table("", columns, tuple(rows), notes, facts)
 
     def claims(self, metric: str = "recall@20") -> str:
         """What a choice of the cell on test rows would have claimed beside the honest number."""
         name, _, k = metric.partition("@")
         known: dict[tuple[int, ...], float] = {}
         found: dict[Key, float] = {}
-        for key in self.grid.cells():
-            lanes = [self.lane(key, seed) for seed in self.trunks]
-            same = tuple(map(id, lanes))
+        for key in self.finished:
+            same = tuple(id(self.lane(key, seed)) for seed in self.trunks)
             known[same] = known.get(same) or self.evaluate(key, ks=(int(k),), metrics=(name,)).mean[metric]
             found[key] = known[same]
         honest = max(found, key=lambda key: np.mean(self.score(key)))

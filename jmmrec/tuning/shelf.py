@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import jax
 import safetensors.numpy
 
-from jmmrec.errors import CheckpointError
+from jmmrec.errors import CheckpointError, DivergenceError
+from jmmrec.models import Backbone
 from jmmrec.train import Checkpoints, Lane, Mdvt, Trainer, checksum, train_lanes
 from jmmrec.train.checkpoint import pack, unpack, write_file
 from jmmrec.train.loop import Grow
@@ -49,28 +51,30 @@ class Shelf:
         size = min(len(jobs), max(1, memory // _held(jobs[0][0]))) if jobs and memory else 1
         for low in range(0, len(jobs), size):
             part = jobs[low : low + size]
-            lanes = self.together(part, size) if size > 1 else [self.branch(arm, start) for start, arm in part]
+            lanes = self.together(part, size) if size > 1 else self.alone(part)
             for number, (lane, (start, arm)) in enumerate(zip(lanes, part, strict=True), low + 1):
                 what = f"{number}/{len(jobs)}: {start.label}, λ {arm.lam}, n {arm.n}"
                 tell(f"{what}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
                 yield (start.seed, arm.lam, arm.n, start.born), lane
 
+    def alone(self, jobs: Sequence[tuple[Lane, Mdvt]]) -> list[Lane]:
+        """Several branches, one after the other."""
+        return [self.branch(arm, start) for start, arm in jobs]
+
     def branch(self, arm: Mdvt, start: Lane) -> Lane:
-        """A branch, trained or read; of a finished one only its best is kept."""
+        """A branch, trained or read; of a finished one only its best is kept, of one that diverged nothing."""
         bound = dataclasses.replace(self.bound, model=arm)
         lane = _armed(arm, bound, start)
         where = self._place(arm, lane)
         if where is None:
-            return train_lanes(bound, [lane])[0]
+            return _trained(bound, lane)
         if (where / "branch.json").exists():
-            return _read(where, lane)
+            return _read(where, lane, arm)
         points = Checkpoints(where)
         lanes = points.load(bound) if points.manifests() else [lane]
-        found = train_lanes(bound, lanes, checkpoints=points)[0]
+        found = _trained(bound, lanes[0], points)
         _write(where, found)
-        for path in sorted(points.folder.rglob("*"), reverse=True):
-            path.unlink() if path.is_file() else path.rmdir()
-        points.folder.rmdir()
+        shutil.rmtree(points.folder, ignore_errors=True)
         return found
 
     def together(self, jobs: Sequence[tuple[Lane, Mdvt]], size: int) -> list[Lane]:
@@ -86,10 +90,13 @@ class Shelf:
             lanes.append(dataclasses.replace(lane, label=f"{lane.label}, λ {arm.lam}, n {arm.n}", numbers=numbers))
             places.append(self._place(arm, start))
         have = [place is not None and (place / "branch.json").exists() for place in places]
-        trained = iter(train_lanes(bound, [lane for lane, there in zip(lanes, have, strict=True) if not there]))
+        try:
+            trained = iter(train_lanes(bound, [lane for lane, there in zip(lanes, have, strict=True) if not there]))
+        except DivergenceError:  # one did: each for itself, which tells
+            return self.alone(jobs)
         found = []
         for lane, place, there in zip(lanes, places, have, strict=True):
-            one = _read(place, lane) if place is not None and there else next(trained)
+            one = _read(place, lane, model) if place is not None and there else next(trained)
             if place is not None and not there:
                 _write(place, one)
             found.append(one)
@@ -110,38 +117,34 @@ def _held(lane: Lane) -> int:
 
 def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
     """A snapshot with room for the mined items of this n."""
-
-    def _fitted(state: dict) -> dict:
-        return state | {"mined": arm.room(bound.static)}
-
     assert start.train is not None
-    train = start.train._replace(state=_fitted(start.train.state))
-    best = start.best and (start.best[0], _fitted(start.best[1]))
-    return dataclasses.replace(start, role="branch", train=train, best=best)
+    train = start.train._replace(state=start.train.state | {"mined": arm.room(bound.static)})
+    return dataclasses.replace(start, role="branch", train=train)
 
 
-def _kept(best: tuple) -> tuple:
-    """Of the best state what evaluations need: without mined items, whose room differs with the program."""
-    return best[0], {name: part for name, part in best[1].items() if name != "mined"}
+def _trained(bound: Trainer, lane: Lane, points: Checkpoints | None = None) -> Lane:
+    """The lane at its end; one that diverged has no best, and no score that could be chosen."""
+    try:
+        return train_lanes(bound, [lane], checkpoints=points)[0]
+    except DivergenceError as error:
+        return dataclasses.replace(lane, train=None, best=None, best_score=-1.0, stopped=str(error))
 
 
 def _write(where: Path, lane: Lane) -> None:
-    assert lane.best is not None
-    best = _kept(lane.best)
-    write_file(where / "best.safetensors", safetensors.numpy.save(pack(best, "best")))
+    write_file(where / "best.safetensors", safetensors.numpy.save(pack(lane.best, "best")))
     about = {name: getattr(lane, name) for name in ("epoch", "best_score", "best_epoch", "stopped", "history")}
-    write_file(where / "branch.json", json.dumps(about | {"checksum": checksum(best)}).encode())
+    write_file(where / "branch.json", json.dumps(about | {"checksum": checksum(lane.best)}).encode())
 
 
-def _read(where: Path, like: Lane) -> Lane:
+def _read(where: Path, like: Lane, model: Backbone) -> Lane:
     try:
         about = json.loads((where / "branch.json").read_text())
         arrays = safetensors.numpy.load_file(where / "best.safetensors")
         assert like.train is not None
-        best = unpack(arrays, "best", _kept((like.train.params, like.train.state)), where / "best.safetensors")
+        shape = (like.train.params, model.kept(like.train.state)) if arrays else None
+        best = unpack(arrays, "best", shape, where / "best.safetensors")
         if checksum(best) != about.pop("checksum"):
             raise ValueError("its parameters are not those that were written")
-        best = best[0], best[1] | {"mined": like.train.state["mined"]}
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"the branch in {where} cannot be read ({error}); remove that folder.") from error
     history = tuple(about.pop("history"))

@@ -178,3 +178,9 @@ def test_comparison_over_seeds_refuses_other_seeds() -> None:
         comparison_table(runs, ["recall@20"], "base", over="seeds")
     with pytest.raises(JmmrecError, match="no evaluation"):
         comparison_table({}, ["recall@20"])
+
+
+def test_signs_that_latex_reads_as_commands() -> None:
+    text = Table("", ("a_b", "CI²MG"), ((r"100 % ~ c:\x^2", "λ ≥ τ"),)).latex()
+    assert r"a\_b & CI$^2$MG \\" in text
+    assert r"100 \% \textasciitilde{} c:\textbackslash{}x\textasciicircum{}2 & $\lambda$ $\geq$ $\tau$ \\" in text

@@ -1,15 +1,17 @@
 """MDVT's grid: every cell has the bits of a run from scratch, and only different epochs are trained."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 import jmmrec
 from jmmrec.data import SyntheticConfig, synthesize
-from jmmrec.errors import CheckpointError, ConfigError
+from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.models import Freedom
 from jmmrec.train import WarmupConfig
-from jmmrec.tuning import Grid, mdvt_grid
+from jmmrec.tuning import Grid, mdvt_grid, shelf
 from jmmrec.tuning.shelf import Shelf
 
 pytestmark = pytest.mark.xdist_group("grid")  # one worker trains it
@@ -165,3 +167,34 @@ def test_branches_are_read_whatever_program_trained_them(tmp_path) -> None:
     again = mdvt_grid(MODEL, DATA, small, **how)
     assert [lane.history for lane in first.branches.values()] == [lane.history for lane in again.branches.values()]
     assert again.evaluate(("static", 0.2, 1, 0, None)).mean == first.evaluate(("static", 0.2, 1, 0, None)).mean
+
+
+@pytest.mark.parametrize("memory", [0, 10**9])
+def test_a_cell_that_diverges_is_left_out(memory, tmp_path, monkeypatch) -> None:
+    """The others are trained, and the folder remembers."""
+    alone, tried = shelf.train_lanes, []
+
+    def fragile(bound, lanes, **how):
+        tried.append(lanes)
+        if any(lane.role == "branch" and 0.5 in (bound.model.lam, dict(lane.numbers).get("lam")) for lane in lanes):
+            raise DivergenceError("seed 0 diverged in epoch 3")
+        return alone(bound, lanes, **how)
+
+    monkeypatch.setattr(shelf, "train_lanes", fragile)
+    small = Grid(lams=(0.5, 0.2), ns=(1,), thresholds=(2,), gaps=(0.05,), spans=(1,), dynamic_min_epoch=1)
+    how = {"config": CONFIG | {"epochs": 5}, "out": tmp_path, "memory": memory}
+    found = mdvt_grid(MODEL, DATA, small, **how)
+    assert found.best("static") == ("static", 0.2, 1, 2, None)
+    assert all(key[1] == 0.2 for key in found.finished) and len(found.finished) == 3
+    assert found.lane(("static", 0.5, 1, 2, None), 0).stopped == "seed 0 diverged in epoch 3"
+    assert "Diverged: static, λ 0.5, n 1, T 2; dynamic" in found.table("recall@5").notes[1]
+    assert "Chosen on valid" in found.claims("recall@5")
+    count = len(tried)
+    assert mdvt_grid(MODEL, DATA, small, **how).finished == found.finished
+    assert len(tried) == count + 1 + bool(memory)  # the trunk is read by training it no further
+
+
+def test_a_strategy_that_always_diverges_is_told(found) -> None:
+    lost = {key: dataclasses.replace(lane, best=None) for key, lane in found.branches.items()}
+    with pytest.raises(DivergenceError, match="every static cell diverged; lower the learning rate"):
+        dataclasses.replace(found, branches=lost, grid=dataclasses.replace(GRID, thresholds=(0,))).best("static")
