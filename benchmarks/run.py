@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 
 from benchmarks.backbones import backbones
+from benchmarks.calibration import calibration, slowdown
 from benchmarks.generation import generation
 from benchmarks.machine import description
 from benchmarks.measure import Line
@@ -24,18 +25,20 @@ from benchmarks.transport import transport
 
 def measure(where: Setting, say: Callable[[str], None] = lambda name: None) -> list[Line]:
     """All lines of the report; `say` hears what is being measured."""
+    say("this machine")
+    lines = calibration(where)
+    slower = slowdown(lines)
     parts = {
         "propagation": lambda: propagation(where),
         "mining": lambda: mining(where),
         "ranking": lambda: ranking(where),
         "epochs": lambda: epochs(where),
-        "backbones": lambda: backbones(where),
+        "backbones": lambda: backbones(where, slowdown=slower),
         "virtual triplets": lambda: virtual(where),
         "seeds together": lambda: seeds(where),
         "transport": lambda: transport(where),
         "generation": lambda: generation(where),
     }
-    lines = []
     for name, part in parts.items():
         say(name)
         lines += part()

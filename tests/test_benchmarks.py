@@ -1,11 +1,14 @@
 """The benchmarks run and compare like with like; no time is asserted."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from benchmarks.backbones import TOOLBOX, backbones
+from benchmarks.calibration import THERE, calibration, slowdown
 from benchmarks.count import Count, adam, count
 from benchmarks.machine import Probe, Rates
 from benchmarks.measure import Line, Spread, alternate, lines_of
@@ -114,10 +117,19 @@ def test_counting_goes_into_loops_and_branches() -> None:
 
 
 def test_every_backbone_is_measured(small) -> None:
-    lines = backbones(small, ("bpr", "freedom"))
-    assert [line.what for line in lines] == ["bpr", "freedom"]
-    assert all("s an epoch (toolbox" in line.note and line.bytes for line in lines)
+    lines = backbones(small, ("bpr", "ncl"), slowdown=2.0)
+    assert [line.what for line in lines] == ["bpr", "ncl"] and all(line.bytes for line in lines)
+    assert "s an epoch (toolbox 1.2 s: " in lines[0].note and "toolbox" not in lines[1].note
+    once, even = (float(number) for number in re.findall(r"([\d.]+)x", lines[0].note))
+    assert even == pytest.approx(2 * once, rel=1e-3, abs=0.1)
     assert set(TOOLBOX) <= set(REGISTERED)
+
+
+def test_this_machine_is_held_against_the_toolboxs(small) -> None:
+    lines = calibration(small)
+    assert [line.what for line in lines] == list(THERE)
+    assert slowdown(lines) == min(Spread.of(line.seconds).median / THERE[line.what] for line in lines)
+    assert lines[1].note.startswith("32 ms there: ")
 
 
 def test_transport_variants_agree(small, monkeypatch) -> None:
