@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.data.dataset import Dataset
-from jmmrec.errors import ConfigError, DataError, check_range
+from jmmrec.errors import ConfigError, DataError, check_whole
 from jmmrec.models import Backbone, name_of
 from jmmrec.retrieval import exclusion, extremes
 from jmmrec.train import Evaluation, Lane, TrainConfig, evaluate_split
@@ -159,7 +159,7 @@ class Result:
           DataError: an unknown user. ConfigError: k out of range or no such seed.
         """
         data = self.dataset
-        check_range("k", k, 1, data.n_items)
+        check_whole("k", k, 1, data.n_items)
         if seed is not None and seed not in self.lanes:
             raise ConfigError(f"this run has no seed {seed}; it has {', '.join(map(str, self.lanes))}.")
         rows = np.arange(data.n_users) if users is None else _rows_of(data, users)

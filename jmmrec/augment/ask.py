@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jmmrec.augment.items import Item
-from jmmrec.errors import ConfigError, DataError, check_range
+from jmmrec.errors import ConfigError, DataError, check_range, check_whole
 
 AGAIN = (408, 409, 429, 500, 502, 503, 504)
 
@@ -47,7 +47,7 @@ class Endpoint:
         if not (self.key.isascii() and self.key.isprintable()):  # or the refusal of the header would quote it
             raise ConfigError("the key of the endpoint holds characters that no header can carry; set it again.")
         check_range("timeout", self.timeout, 0, float("inf"), open_low=True)
-        check_range("tries", self.tries, 1, 100)
+        check_whole("tries", self.tries, 1, 100)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from jmmrec.cli import options
-from jmmrec.errors import ConfigError, check_range
+from jmmrec.errors import ConfigError, check_whole
 
 if TYPE_CHECKING:
     from jmmrec.report import Table
@@ -85,7 +85,7 @@ def check_ks(ks: tuple[int, ...], n_items: int) -> None:
     if not ks:
         raise ConfigError("ks are empty; give at least one, e.g. --ks 10 20.")
     for k in ks:
-        check_range("k", k, 1, n_items)
+        check_whole("k", k, 1, n_items)
 
 
 def check_output(path: Path | None) -> None:

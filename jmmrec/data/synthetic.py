@@ -6,7 +6,7 @@ import numpy as np
 
 from jmmrec.data.dataset import Dataset, Modality
 from jmmrec.data.splits import split
-from jmmrec.errors import ConfigError, check_range
+from jmmrec.errors import ConfigError, check_range, check_whole
 
 # Independent random streams, so that e.g. another missing rate leaves the interactions as they were.
 TASTE, ACTIVITY, DRAW, COLD, FEATURES, MISSING = range(6)
@@ -56,10 +56,10 @@ class SyntheticConfig:
 
     def __post_init__(self) -> None:
         for option in ("n_users", "taste_dim", "categories"):
-            check_range(option, getattr(self, option), 1, 2**31 - 2)
-        check_range("seed", self.seed, 0, 2**63 - 1)
+            check_whole(option, getattr(self, option), 1, 2**31 - 2)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
         # A user has at least 3 interactions and at most half of the items.
-        check_range("n_items", self.n_items, 8, 2**31 - 2)
+        check_whole("n_items", self.n_items, 8, 2**31 - 2)
         check_range("interactions_per_user", self.interactions_per_user, 3, self.n_items / 2)
         for option in ("activity_skew", "sharpness", "popularity_skew", "noise"):
             check_range(option, getattr(self, option), 0, 1e6)

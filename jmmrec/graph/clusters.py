@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import check_range
+from jmmrec.errors import check_whole
 from jmmrec.retrieval.topk import MEMORY
 
 EXACT = jax.lax.Precision.HIGHEST  # distances are differences of large numbers
@@ -43,8 +43,8 @@ def k_means(key: jax.Array, rows: jax.Array, n_clusters: int, n_iters: int = 20,
     >>> sorted(found.centroids.ravel().tolist()), found.distance.tolist()
     ([0.5, 8.5], [0.25, 0.25, 0.25, 0.25])
     """
-    check_range("n_clusters", n_clusters, 1, len(rows))
-    check_range("n_iters", n_iters, 0, float("inf"))
+    check_whole("n_clusters", n_clusters, 1, len(rows))
+    check_whole("n_iters", n_iters, 0, float("inf"))
     rows = jax.lax.stop_gradient(rows)
 
     def _iteration(_, centroids: jax.Array) -> jax.Array:

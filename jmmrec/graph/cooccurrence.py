@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from jmmrec.data.cache import cached
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_whole
 from jmmrec.graph.adjacency import Adjacency
 from jmmrec.graph.lists import list_pattern
 from jmmrec.graph.pattern import Pattern
@@ -44,7 +44,7 @@ def user_neighbours(
     [[1, -1], [0, 2], [1, -1]]
     """
     check_choice("measure", measure, MEASURES)
-    check_range("k", k, 1, LONGEST)
+    check_whole("k", k, 1, LONGEST)
     pairs = np.asarray(interactions, np.int32)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     given = [pairs, measure, n_users, n_items, LONGEST]

@@ -46,12 +46,12 @@ def nearest_lists(features: jax.Array, k: int, here: jax.Array | None = None) ->
     return own.at[here].set(here.astype(jnp.int32)[nearest(features[here], k)[0]])
 
 
-def list_graph(modality: Modality, k: int, norm: str = "uniform") -> Adjacency:
+def list_graph(modality: Modality, k: int, norm: str = "uniform", name: str = "the modality") -> Adjacency:
     """The graph of one modality with k entries in every row, see `neighbour_lists`; made on the host, once.
 
     >>> import numpy as np
     >>> list_graph(Modality(np.eye(2)), 1, "weighted").values.tolist()
     [1.0, 1.0]
     """
-    lists, values = (jnp.asarray(a) for a in neighbour_lists(modality, k, norm))
+    lists, values = (jnp.asarray(a) for a in neighbour_lists(modality, k, norm, name))
     return list_pattern(lists, len(lists)).weighted(values.ravel())

@@ -37,10 +37,13 @@ def nearest(features: jax.Array, k: int, memory: int = MEMORY) -> tuple[jax.Arra
     return found.top, found.top_scores
 
 
-def neighbours_of(modality: Modality, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def neighbours_of(modality: Modality, k: int, name: str = "the modality") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nearest items in one modality: the published ones where there are enough, else computed from the features.
 
     Missing items are nobody's neighbours and have none. What is computed for many items is kept (`jmmrec.data.cache`).
+
+    Args:
+      k: neighbours of an item. name: of the modality, for the error.
 
     Returns:
       items int64 (m,) that have the modality, their neighbours int64 (m, k), the cosines float32 (m, k).
@@ -53,12 +56,11 @@ def neighbours_of(modality: Modality, k: int) -> tuple[np.ndarray, np.ndarray, n
     """
     here = np.flatnonzero(modality.present)
     if len(here) < k:
-        raise DataError(f"{k} neighbours were asked for but only {len(here)} items have the modality; lower knn_k.")
+        raise DataError(f"{k} neighbours were asked for but only {len(here)} items have {name}; lower knn_k.")
     published = modality.neighbours
     if published is not None and published.shape[1] >= k and modality.present.all():
-        similarity = modality.similarities
-        similarity = np.ones(published.shape, np.float32) if similarity is None else similarity
-        return here, published[:, :k].astype(np.int64), similarity[:, :k]
+        near, similarity = published[:, :k].astype(np.int64), modality.similarities
+        return here, near, _cosines(modality.features, near) if similarity is None else similarity[:, :k]
     features = modality.features[here]
     work = functools.partial(_nearest, features, k)
     found = cached("items", VERSION, [features, k], work) if len(here) >= WORTH else work()
@@ -69,7 +71,15 @@ def _nearest(features: np.ndarray, k: int) -> dict[str, np.ndarray]:
     return dict(zip(("near", "similarity"), map(np.asarray, nearest(jnp.asarray(features), k)), strict=True))
 
 
-def neighbour_lists(modality: Modality, k: int, norm: str = "uniform") -> tuple[np.ndarray, np.ndarray]:
+def _cosines(features: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Of every item and each of its neighbours, (n, k); one neighbour at a time, since features may be wide."""
+    unit = np.asarray(normalise_rows(jnp.asarray(features)))
+    return np.stack([np.einsum("nd,nd->n", unit, unit[column]) for column in near.T], axis=1)
+
+
+def neighbour_lists(
+    modality: Modality, k: int, norm: str = "uniform", name: str = "the modality"
+) -> tuple[np.ndarray, np.ndarray]:
     """The graph of one modality as a list for each item, self included; see `item_graph` for the values.
 
     Returns:
@@ -80,7 +90,7 @@ def neighbour_lists(modality: Modality, k: int, norm: str = "uniform") -> tuple[
     """
     check_choice("norm", norm, KNN_NORMS)
     n_items = len(modality.features)
-    here, near, similarity = neighbours_of(modality, k)
+    here, near, similarity = neighbours_of(modality, k, name)
     lists = np.tile(np.arange(n_items, dtype=np.int32)[:, None], k)
     values = np.zeros(lists.shape, np.float32)
     lists[here], values[here] = near, _knn_values(norm, here, near, similarity, n_items)
@@ -113,7 +123,7 @@ def item_graph(
     n_items = len(next(iter(modalities.values())).features)
     total: dict[str, list[np.ndarray]] = {"place": [], "value": []}
     for name, modality in modalities.items():
-        here, near, similarity = neighbours_of(modality, k)
+        here, near, similarity = neighbours_of(modality, k, name)
         total["place"].append((here[:, None] * n_items + near).ravel())
         total["value"].append(weights[name] * _knn_values(norm, here, near, similarity, n_items).ravel())
     place, entry = np.unique(np.concatenate(total["place"]), return_inverse=True)

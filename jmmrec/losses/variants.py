@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
 from jmmrec.retrieval.topk import MEMORY, Exclusion, extremes
 from jmmrec.retrieval.vectors import normalise_rows
 
@@ -53,7 +53,7 @@ class Variant:
         check_choice("loss_space", self.loss_space, ("fused", "subset"))
         check_choice("choose", self.choose, ("similar", "frequent", "similar_frequent"))
         check_choice("negatives", self.negatives, ("mirror_count", "mirror_threshold", "top_n"))
-        check_range("n_min", self.n_min, 0, 64)
+        check_whole("n_min", self.n_min, 0, 64)
         if self.tau is not None:
             check_range("tau", self.tau, -1, 1)
         elif self.n_min:

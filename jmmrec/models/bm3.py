@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import bipartite
 from jmmrec.losses import cosine_gap
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -50,8 +50,8 @@ class Bm3(Backbone):
     train_raw_feats: bool = True
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         check_range("drop", self.drop, 0, 0.99)
         check_range("modal_weight", self.modal_weight, 0, float("inf"))
         check_range("reg", self.reg, 0, float("inf"))

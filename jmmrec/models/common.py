@@ -6,12 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import Modality, TrainingData
-from jmmrec.errors import ConfigError, DataError
+from jmmrec.errors import DataError
 from jmmrec.graph import Bipartite, propagate_bipartite
 from jmmrec.losses import bpr, mean_squares, pair_margin
 from jmmrec.models.base import Batch
-
-VISUAL = ("image", "visual", "v")
 
 
 def layer_mean(graph: Bipartite, user: jax.Array, item: jax.Array, n_layers: int) -> tuple[jax.Array, jax.Array]:
@@ -109,31 +107,3 @@ def known_rows(mask: jax.Array, present: Mapping[str, jax.Array], name: str, ite
     [True, False]
     """
     return mask & present[name][items] if name in present else mask
-
-
-def modality_weights(
-    names: tuple[str, ...], given: tuple[tuple[str, float], ...], visual_weight: float
-) -> dict[str, float]:
-    """Weight of each modality's item graph.
-
-    The given ones, or: `visual_weight` for the visual modality and the rest split equally among the others
-    (all of it for a lone modality, equal shares where none is visual).
-
-    Raises:
-      ConfigError: a given name that the data set lacks, or one of its modalities without a weight.
-
-    >>> modality_weights(("image", "text", "audio"), (), 0.1)
-    {'image': 0.1, 'text': 0.45, 'audio': 0.45}
-    """
-    if given:
-        weights = dict(given)
-        if set(weights) != set(names):
-            raise ConfigError(
-                f"modal_weights names {', '.join(sorted(weights))} but the data set has {', '.join(sorted(names))}; "
-                "give one weight for each modality."
-            )
-        return weights
-    visual = [n for n in names if n in VISUAL]
-    if len(visual) != 1 or len(names) == 1:
-        return dict.fromkeys(names, 1.0 / len(names))
-    return {n: visual_weight if n in visual else (1.0 - visual_weight) / (len(names) - 1) for n in names}

@@ -18,14 +18,15 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import Adjacency, bipartite, item_graph, propagate, user_graph
 from jmmrec.graph.cooccurrence import LONGEST, MEASURES
 from jmmrec.losses import LOG_BASES, bpr, mean_squares, pair_margin
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.channels import split_channels
-from jmmrec.models.common import current_features, layer_mean, modality_weights, raw_features
+from jmmrec.models.common import current_features, layer_mean, raw_features
 from jmmrec.models.layers import dense, named_key, projections, weighted_rows, xavier_normal
+from jmmrec.models.weights import modality_weights, weights_by_name
 from jmmrec.retrieval import normalise_rows
 
 
@@ -71,13 +72,12 @@ class Dragon(Backbone):
     log_base: str = "2"
 
     def __post_init__(self) -> None:
-        for name in ("embed_dim", "hidden", "knn_k"):
-            check_range(name, getattr(self, name), 1, 1 << 16)
-        for name in ("n_ui_layers", "n_mm_layers"):
-            check_range(name, getattr(self, name), 0, 32)
-        check_range("user_layers", self.user_layers, 1, 32)
+        for name, high in (("embed_dim", 1 << 16), ("hidden", 1 << 16), ("knn_k", 1 << 16), ("user_k", LONGEST)):
+            check_whole(name, getattr(self, name), 1, high)
+        for name, low in (("n_ui_layers", 0), ("n_mm_layers", 0), ("user_layers", 1)):
+            check_whole(name, getattr(self, name), low, 32)
         check_range("visual_weight", self.visual_weight, 0, 1)
-        check_range("user_k", self.user_k, 1, LONGEST)
+        object.__setattr__(self, "modal_weights", weights_by_name(self.modal_weights))
         check_choice("user_graph", self.user_graph, MEASURES)
         check_range("reg", self.reg, 0, float("inf"))
         check_choice("log_base", self.log_base, LOG_BASES)

@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import Bipartite, bipartite, edge_list, item_graph, keep_edges, propagate, sample_edges
 from jmmrec.graph.neighbours import KNN_NORMS
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
-from jmmrec.models.common import batch_bpr, current_features, layer_mean, modality_weights, presence, raw_features
+from jmmrec.models.common import batch_bpr, current_features, layer_mean, presence, raw_features
 from jmmrec.models.layers import dense, projections, xavier_uniform
+from jmmrec.models.weights import modality_weights, weights_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +62,12 @@ class Freedom(Backbone):
     train_raw_feats: bool = True
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_ui_layers", self.n_ui_layers, 0, 32)
-        check_range("n_mm_layers", self.n_mm_layers, 0, 32)
-        check_range("knn_k", self.knn_k, 1, 1 << 16)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_ui_layers", self.n_ui_layers, 0, 32)
+        check_whole("n_mm_layers", self.n_mm_layers, 0, 32)
+        check_whole("knn_k", self.knn_k, 1, 1 << 16)
         check_choice("knn_norm", self.knn_norm, KNN_NORMS)
+        object.__setattr__(self, "modal_weights", weights_by_name(self.modal_weights))
         check_range("visual_weight", self.visual_weight, 0, 1)
         check_range("edge_drop", self.edge_drop, 0, 0.999)
         check_range("modal_bpr_weight", self.modal_bpr_weight, 0, float("inf"))

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import (
     Adjacency,
     Pattern,
@@ -32,8 +32,9 @@ from jmmrec.graph import (
 )  # fmt: skip
 from jmmrec.losses import mean_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
-from jmmrec.models.common import VISUAL, batch_bpr, current_features, pair_squares, presence, raw_features
+from jmmrec.models.common import batch_bpr, current_features, pair_squares, presence, raw_features
 from jmmrec.models.layers import dense, named_key, node_tables, projections, xavier_normal
+from jmmrec.models.weights import VISUAL
 from jmmrec.retrieval.vectors import normalise_rows
 
 CHOOSE = {"max": jnp.max, "mean": jnp.mean}
@@ -77,9 +78,9 @@ class Grcn(Backbone):
     reg_whole: bool = True
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
-        check_range("n_routing", self.n_routing, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
+        check_whole("n_routing", self.n_routing, 0, 32)
         check_choice("choose", self.choose, CHOOSE)
         check_range("reg", self.reg, 0, float("inf"))
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import EdgeList, bipartite, edge_list, propagate_bipartite, scale_edges
 from jmmrec.losses import bpr, pair_margin
 from jmmrec.losses.bpr import masked_mean
@@ -69,9 +69,10 @@ class Hccf(Backbone):
     norm: str = "sym_exact"
 
     def __post_init__(self) -> None:
-        for name, low, high in (("embed_dim", 1, 1 << 16), ("n_layers", 0, 32), ("n_hyper", 1, 1 << 16),
-                                ("drop", 0, 0.99), ("slope", 0, 1)):  # fmt: skip
-            check_range(name, getattr(self, name), low, high)
+        for name, low, high in (("embed_dim", 1, 1 << 16), ("n_layers", 0, 32), ("n_hyper", 1, 1 << 16)):
+            check_whole(name, getattr(self, name), low, high)
+        check_range("drop", self.drop, 0, 0.99)
+        check_range("slope", self.slope, 0, 1)
         for name in ("ssl_weight", "reg", "mult"):
             check_range(name, getattr(self, name), 0, float("inf"))
         check_range("tau", self.tau, 0, float("inf"), open_low=True)

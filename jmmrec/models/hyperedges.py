@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from jmmrec.losses import info_nce
 from jmmrec.models.base import Batch
-from jmmrec.models.common import VISUAL
 from jmmrec.models.layers import dropout
+from jmmrec.models.weights import VISUAL
 from jmmrec.retrieval.vectors import safe_norm
 
 

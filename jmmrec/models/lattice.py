@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import LearnedGraph, bipartite, learned_graph, learned_smooth, list_graph, propagate
 from jmmrec.losses import l2_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -63,9 +63,9 @@ class Lattice(Backbone):
 
     def __post_init__(self) -> None:
         for name, high in (("embed_dim", 1 << 16), ("knn_k", 1 << 16), ("nominal_batch", 1 << 30)):
-            check_range(name, getattr(self, name), 1, high)
+            check_whole(name, getattr(self, name), 1, high)
         for name in ("n_ui_layers", "n_layers"):
-            check_range(name, getattr(self, name), 0, 32)
+            check_whole(name, getattr(self, name), 0, 32)
         check_choice("cf_model", self.cf_model, ("lightgcn", "mf"))
         check_range("lambda_coeff", self.lambda_coeff, 0, 1)
         check_choice("rebuild", self.rebuild, ("epoch", "batch"))
@@ -86,7 +86,7 @@ class Lattice(Backbone):
         features, modalities = raw_features(data), data.modalities
         return {
             "graph": bipartite(data.train, data.n_users, data.n_items, self.edge_norm),
-            "original": {name: list_graph(m, self.knn_k, "weighted") for name, m in modalities.items()},
+            "original": {name: list_graph(m, self.knn_k, "weighted", name) for name, m in modalities.items()},
             "features": features,
             "here": {name: jnp.flatnonzero(m.present) for name, m in modalities.items() if not m.present.all()},
         }
@@ -127,9 +127,10 @@ class Lattice(Backbone):
 
     def encode(self, params, state, static, aux, *, features=None, key=None, train) -> Encoded:
         """Collaborative tables; items with their smoothed ids."""
-        user, item, features = params["user"], params["item"], current_features(static, params, features)
+        user, item, given = params["user"], params["item"], set() if features is None else {"features"}
+        features = current_features(static, params, features)
         fixed, due = static | {"features": features}, state["due"] if train else True
-        sources = {name: (params | fixed)[name] for name in SOURCES if name in params}
+        sources = {name: (params | fixed)[name] for name in SOURCES if name in params or name in given}
         found = learned_smooth(self.build, self.smooth, due, state["graph"], sources, fixed, item)
         smooth, graph = cast(tuple, found)
         if self.cf_model == "lightgcn":

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import bipartite, propagate, propagate_bipartite
 from jmmrec.losses import REDUCTIONS, batch_norms
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -69,10 +69,10 @@ class LgmRec(Backbone):
     eval_gumbel: str = "fixed"
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
         for option, least in (("n_ui_layers", 0), ("n_mm_layers", 0), ("n_hyper_layers", 1)):
-            check_range(option, getattr(self, option), least, 32)
-        check_range("hyper_num", self.hyper_num, 1, 1 << 12)
+            check_whole(option, getattr(self, option), least, 32)
+        check_whole("hyper_num", self.hyper_num, 1, 1 << 12)
         for option, most in (("keep_rate", 1), ("tau", float("inf"))):
             check_range(option, getattr(self, option), 0, most, open_low=True)
         for option in ("alpha", "cl_weight", "reg"):

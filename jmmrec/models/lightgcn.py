@@ -9,7 +9,7 @@ import dataclasses
 import jax
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import Bipartite, bipartite, edge_list, scale_edges
 from jmmrec.losses.regularise import FORMS
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -45,8 +45,8 @@ class LightGcn(Backbone):
     edge_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         check_range("reg", self.reg, 0, float("inf"))
         check_range("edge_dropout", self.edge_dropout, 0, 0.99)
         check_choice("reg_form", self.reg_form, FORMS)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
 from jmmrec.graph import bipartite
 from jmmrec.losses import l2_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -70,8 +70,8 @@ class LightGcnM(Backbone):
     reg: float = 1e-4
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         for option, choices in CHOICES.items():
             check_choice(option, getattr(self, option), choices)
         check_range("dropout", self.dropout, 0, 0.99)

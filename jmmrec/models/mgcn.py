@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import bipartite, item_graph, propagate
 from jmmrec.graph.neighbours import KNN_NORMS
 from jmmrec.losses import info_nce, l2_squares
@@ -64,15 +64,15 @@ class Mgcn(Backbone):
     train_raw_feats: bool = True
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_ui_layers", self.n_ui_layers, 0, 32)
-        check_range("n_layers", self.n_layers, 0, 32)
-        check_range("knn_k", self.knn_k, 1, 1 << 16)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_ui_layers", self.n_ui_layers, 0, 32)
+        check_whole("n_layers", self.n_layers, 0, 32)
+        check_whole("knn_k", self.knn_k, 1, 1 << 16)
         check_choice("knn_norm", self.knn_norm, KNN_NORMS)
         check_range("cl_weight", self.cl_weight, 0, float("inf"))
         check_range("tau", self.tau, 0, float("inf"), open_low=True)
         check_range("reg", self.reg, 0, float("inf"))
-        check_range("nominal_batch", self.nominal_batch, 1, float("inf"))
+        check_whole("nominal_batch", self.nominal_batch, 1, float("inf"))
 
     def prepare(self, data: TrainingData) -> dict:
         """User-item graph, one item graph for each modality, features."""

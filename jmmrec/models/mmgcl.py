@@ -16,16 +16,16 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import EdgeList, bipartite, drop_edges, drop_nodes, edge_list
 from jmmrec.losses import bpr, pair_margin
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.channels import Pair, channel_tables, fuse, fusion_init, in_channel, split_channels
 from jmmrec.models.ci2mg.inputs import Inputs
 from jmmrec.models.ci2mg.known import known_rows
-from jmmrec.models.common import modality_weights
 from jmmrec.models.layers import id_tables, projections, xavier_uniform
 from jmmrec.models.mmgcl_views import WEIGHTS, contrasts, layer_zero, replaced, thinned, units
+from jmmrec.models.weights import modality_weights, weights_by_name
 
 CHOICES = {
     "norm": ("sym_exact", "sym_eps7", "sym_eps8"), "ssl": ("paper", "code", "port"), "ed": ("per_channel", "shared"),
@@ -72,15 +72,14 @@ class Mmgcl(Backbone):
     impute: str = "mean"
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         check_range("ssl_weight", self.ssl_weight, 0, float("inf"))
         check_range("tau", self.tau, 0, float("inf"), open_low=True)
         check_range("drop", self.drop, 0, 0.99)
         for option, choices in CHOICES.items():
             check_choice(option, getattr(self, option), choices)
-        for name, weight in self.modal_weights:
-            check_range(f"modal_weights of {name}", weight, 0, float("inf"), open_low=True)
+        object.__setattr__(self, "modal_weights", weights_by_name(self.modal_weights, positive=True))
 
     def prepare(self, data: TrainingData) -> dict:
         """Graph and edges, unit rows of each modality, which items have them, how often each is masked."""

@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import bipartite, propagate
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
-from jmmrec.models.common import VISUAL, batch_bpr, current_features, pair_squares, presence, raw_features
+from jmmrec.models.common import batch_bpr, current_features, pair_squares, presence, raw_features
 from jmmrec.models.layers import dense, dense_init, named_key, node_tables, xavier_normal
+from jmmrec.models.weights import VISUAL
 from jmmrec.retrieval.vectors import normalise_rows
 
 REG_TABLES = {"all": lambda name: True, "visual": lambda name: name in VISUAL}
@@ -58,9 +59,9 @@ class MmGcn(Backbone):
     reg_tables: str = "all"
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 1, 32)
-        check_range("latent", self.latent, 1, 1 << 16)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 1, 32)
+        check_whole("latent", self.latent, 1, 1 << 16)
         check_range("reg", self.reg, 0, float("inf"))
         check_choice("reg_tables", self.reg_tables, REG_TABLES)
 

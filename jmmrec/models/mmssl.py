@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
 from jmmrec.graph import bipartite
 from jmmrec.losses import l2_squares
 from jmmrec.models import mmssl_adversary as adversary
@@ -72,8 +72,8 @@ class Mmssl(Hooks):
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, ("port", "published", "paper"))
         for name in ("embed_dim", "n_heads", "topk"):
-            check_range(name, getattr(self, name), 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+            check_whole(name, getattr(self, name), 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         for name in ("reg", "feat_reg", "ssl_weight", "adv_weight", "id_rate", "model_rate"):
             check_range(name, getattr(self, name), 0, float("inf"))
         for name in ("tau", "disc_rate"):

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jmmrec.graph import Bipartite, propagate
 from jmmrec.losses import two_view_nce
 from jmmrec.models.base import Batch, Encoded
-from jmmrec.models.common import VISUAL
 from jmmrec.models.layers import dense
 from jmmrec.models.mmssl_graphs import Views, observed
+from jmmrec.models.weights import VISUAL
 from jmmrec.retrieval import normalise_rows
 
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import bipartite, k_means, propagate_bipartite
 from jmmrec.losses.regularise import FORMS
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -72,7 +72,7 @@ class Ncl(Backbone):
             ("embed_dim", 1, 1 << 16), ("n_layers", 0, 32), ("hyper_layers", 1, 16), ("n_clusters", 1, 1 << 20),
             ("kmeans_iters", 0, 1 << 16), ("warmup", 0, 1 << 30), ("nominal_batch", 1, 1 << 30),
         ):  # fmt: skip
-            check_range(name, getattr(self, name), low, high)
+            check_whole(name, getattr(self, name), low, high)
         for name in ("ssl_weight", "alpha", "proto_weight", "reg"):
             check_range(name, getattr(self, name), 0, float("inf"))
         check_range("tau", self.tau, 0, float("inf"), open_low=True)

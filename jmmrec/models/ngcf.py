@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import Bipartite, EdgeList, bipartite, edge_list, propagate_bipartite, scale_edges
 from jmmrec.losses import l2_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -63,8 +63,8 @@ class Ngcf(Backbone):
     reg_on: str = "output"
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         check_choice("norm", self.norm, GRAPHS)
         check_choice("act_on", self.act_on, ("sum", "terms"))
         check_range("node_dropout", self.node_dropout, 0, 0.99)

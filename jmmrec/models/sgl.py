@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import EdgeList, bipartite, drop_edges, drop_nodes, edge_list, keep_edges, mask_edges
 from jmmrec.losses.regularise import FORMS
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -60,8 +60,8 @@ class Sgl(Backbone):
     norm: str = "sym_exact"
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         check_choice("augment", self.augment, ("ed", "nd", "rw"))
         check_range("drop", self.drop, 0, 0.99)
         check_choice("sampling", self.sampling, ("exact", "bernoulli"))

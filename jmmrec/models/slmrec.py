@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph import bipartite
 from jmmrec.losses import bpr, info_nce, pair_margin
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
@@ -65,8 +65,8 @@ class SlmRec(Backbone):
     drop: float = 0.3
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 0, 32)
         check_choice("norm", self.norm, ("sym_eps8", "sym_eps7", "sym_exact", "mean"))
         check_choice("fusion", self.fusion, ("concat", "mean"))
         check_choice("main", self.main, ("infonce", "bpr"))

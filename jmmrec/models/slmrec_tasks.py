@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import jax
 
 from jmmrec.graph import Bipartite, propagate_bipartite
-from jmmrec.models.common import VISUAL
 from jmmrec.models.layers import dense, dense_init, named_key, xavier_uniform
+from jmmrec.models.weights import VISUAL
 
 AUDIO = ("audio", "acoustic", "sound", "a")
 TEXTUAL = ("text", "textual", "t")

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.losses.regularise import FORMS
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.common import batch_bpr, raw_features
@@ -40,7 +40,7 @@ class Vbpr(Backbone):
     reg_form: str = "l2sq"
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
         check_range("reg", self.reg, 0, float("inf"))
         check_choice("reg_form", self.reg_form, FORMS)
 

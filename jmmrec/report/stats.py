@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jmmrec.errors import ConfigError, JmmrecError, check_choice, check_range
+from jmmrec.errors import ConfigError, JmmrecError, check_choice, check_range, check_whole
 
 MIN_PAIRS = 5
 """With fewer pairs no two-sided Wilcoxon p falls below 0.1, and a t-test leans on normality alone."""
@@ -89,7 +89,7 @@ def bootstrap(values: np.ndarray, level: float = 0.95, draws: int = 2000, seed: 
     if values.ndim != 2 or values.shape[1] < MIN_PAIRS or not len(values):
         raise JmmrecError(f"values have shape {values.shape}; give seeds by users, {MIN_PAIRS} users or more.")
     check_range("level", level, 0, 1, open_low=True)
-    check_range("draws", draws, 100, 1_000_000)
+    check_whole("draws", draws, 100, 1_000_000)
     mean = float(_finite("means", values.mean(axis=1)).mean())
     rng, (n_seeds, n) = np.random.default_rng(seed), values.shape
     means = np.empty(draws)

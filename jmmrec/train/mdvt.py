@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import ConfigError, check_choice, check_names, check_range
+from jmmrec.errors import ConfigError, check_choice, check_names, check_range, check_whole
 from jmmrec.losses import LOG_BASES, REDUCTIONS, Selection, Variant
 from jmmrec.models.base import Backbone, Batch, Encoded
 from jmmrec.retrieval.topk import MEMORY, exclusion
@@ -63,7 +63,7 @@ class Mdvt(Wrapper):
     def __post_init__(self) -> None:
         if isinstance(self.variant, Mapping):  # as a run record holds it
             object.__setattr__(self, "variant", Variant(**self.variant))
-        check_range("n", self.n, 0, 64)
+        check_whole("n", self.n, 0, 64)
         check_range("lam", self.lam, 0, 1)
         check_choice("users", self.users, ("all", "batch"))
         check_choice("item_pool", self.item_pool, ("all", "batch"))
@@ -74,7 +74,7 @@ class Mdvt(Wrapper):
         if isinstance(self.refresh, str):
             check_choice("refresh", self.refresh, ("batch", "epoch"))
         else:
-            check_range("refresh", self.refresh, 1, 1_000_000)
+            check_whole("refresh", self.refresh, 1, 1_000_000)
         if self.taken is not None:
             check_range("taken", self.taken, 1, self.n)
         self._check_combinations()

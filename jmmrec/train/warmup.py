@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 
 PAPER_THRESHOLDS = (0, 5, 10, 20, 40, 80)
 
@@ -55,7 +55,7 @@ class Static:
     rule: str = "text"
 
     def __post_init__(self) -> None:
-        check_range("threshold", self.threshold, 0, 1_000_000)
+        check_whole("threshold", self.threshold, 0, 1_000_000)
         check_choice("static_rule", self.rule, ("text", "alg1", "code"))
 
     @property
@@ -93,7 +93,7 @@ class Dynamic:
     def __post_init__(self) -> None:
         check_range("gap", self.gap, 0, 1e6, open_low=True)
         check_choice("dynamic_rule", self.rule, ("code", "abs", "alg1"))
-        check_range("min_epoch", self.min_epoch, 1, 1_000_000)
+        check_whole("min_epoch", self.min_epoch, 1, 1_000_000)
 
     def start(self) -> WarmupState:
         """State before epoch 0."""
@@ -133,7 +133,7 @@ class Hybrid:
     span: int = 2
 
     def __post_init__(self) -> None:
-        check_range("span", self.span, 0, 1000)
+        check_whole("span", self.span, 0, 1000)
 
     def candidates(self, current: int) -> tuple[int, ...]:
         """The integers of [T_cur - s, T_cur + s], clipped at 0."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from jmmrec.api import DataLike
 from jmmrec.data import Dataset, load
-from jmmrec.errors import ConfigError, DivergenceError, check_range
+from jmmrec.errors import ConfigError, DivergenceError, check_whole
 from jmmrec.models import Backbone, make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Cell, Estimate, Table
@@ -281,7 +281,7 @@ def mdvt_grid(
     dataset = data if isinstance(data, Dataset) else load(data)
     backbone = make(model) if isinstance(model, str) else model
     settings = TrainConfig.of(backbone, **{"seeds_per_program": 1, **(config or {})})
-    check_range("n", max(grid.ns), 1, dataset.n_items)
+    check_whole("n", max(grid.ns), 1, dataset.n_items)
     for name in {"lam", "n"} & set(mdvt or {}):
         raise ConfigError(f"mdvt has {name}, which the grid goes through; give it as the grid's {name}s instead.")
     base = with_mdvt(backbone, **{**(mdvt or {}), "n": max(grid.ns), "lam": grid.lams[0]})

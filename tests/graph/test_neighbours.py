@@ -59,6 +59,11 @@ def test_published_neighbours_are_used(features) -> None:
     np.testing.assert_array_equal(neighbours_of(modality, 3)[1], published[:, :3])
     # Too few of them, or items that miss the modality: computed instead.
     np.testing.assert_array_equal(neighbours_of(modality, 6)[1], brute_force(features, 6)[0])
+    # Published without their cosines: those of the features.
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        neighbours_of(modality, 3)[2], np.einsum("nd,nkd->nk", unit, unit[published[:, :3]]), rtol=1e-5, atol=1e-6
+    )
     partly = Modality(features, np.arange(60) > 0, neighbours=published)
     assert 0 not in neighbours_of(partly, 3)[1]
 
@@ -72,8 +77,8 @@ def test_zero_rows_do_not_spread_nan() -> None:
 
 def test_errors() -> None:
     few = Modality(np.eye(4, dtype=np.float32), np.array([True, True, False, False]))
-    with pytest.raises(DataError, match="3 neighbours were asked for but only 2 items have the modality"):
-        item_graph({"a": few}, {"a": 1.0}, 3)
+    with pytest.raises(DataError, match="3 neighbours were asked for but only 2 items have sound; lower knn_k"):
+        item_graph({"sound": few}, {"sound": 1.0}, 3)
     with pytest.raises(ConfigError, match="at least one modality"):
         item_graph({}, {}, 3)
     with pytest.raises(ConfigError, match="norm is 'cosine'"):

@@ -215,6 +215,22 @@ def test_models_are_values(name) -> None:
         make(name, embed_dim=0)
 
 
+@every_model
+def test_whole_numbers_are_whole(name) -> None:
+    for field in dataclasses.fields(MODELS[name]):
+        if type(field.default) is int:
+            with pytest.raises(ConfigError, match=f"{field.name} is 2.5; it must be a whole number"):
+                MODELS[name](**{field.name: 2.5})
+
+
+@pytest.mark.parametrize("name", ["freedom", "dragon", "mmgcl"])
+def test_weights_of_modalities_may_be_a_mapping(name) -> None:
+    given = {"image": 0.1, "text": 0.9}
+    assert hash(make(name, modal_weights=given)) == hash(make(name, modal_weights=tuple(given.items())))
+    with pytest.raises(ConfigError, match="modal_weights of image is -1"):
+        make(name, modal_weights={"image": -1.0, "text": 1.0})
+
+
 @pytest.mark.parametrize("name", ["vbpr", "freedom"])
 def test_features_can_be_replaced(name) -> None:
     model, dataset = build(name), data()

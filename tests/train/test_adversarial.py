@@ -118,10 +118,15 @@ def test_every_backbone_that_reads_features(name) -> None:
     assert {"bpr", "amr"} <= set(found[1])
 
 
-@every_model
-def test_models_that_rank_by_ids_say_so(name) -> None:
+FROZEN = [name for name in MODELS if hasattr(MODELS[name], "train_raw_feats")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in MODELS), *((name, {"train_raw_feats": False}) for name in FROZEN)]
+)
+def test_models_that_rank_by_ids_say_so(name, options) -> None:
     """The ranking loss has a gradient by features, or the model says that it has none."""
-    model, dataset = build(name), data()
+    model, dataset = build(name, **options), data()
     if MODELS[name].card.modalities == "none":
         assert not model.ranks_by_ids
         return

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import jax
 
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_whole
 from jmmrec.graph import Bipartite, propagate, propagate_bipartite
 from jmmrec.models.ci2mg.options import ACTIVATIONS, activate
 from jmmrec.models.common import layer_mean
@@ -31,7 +31,7 @@ class Ids:
 
     def __post_init__(self) -> None:
         check_choice("encoder", self.encoder, ("gcn", "sequential", "lightgcn"))
-        check_range("n_layers", self.n_layers, 0, 32)
+        check_whole("n_layers", self.n_layers, 0, 32)
         check_choice("act", self.act, ACTIVATIONS)
         check_choice("readout", self.readout, ("mean", "last"))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import check_choice, check_range, check_whole
 from jmmrec.graph.hypergraph import HYPER_NORMS, MEMBERSHIPS, hypergraph_smooth, membership
 from jmmrec.models.ci2mg.options import ACTIVATIONS, INFINITY, activate
 
@@ -39,11 +39,11 @@ class Hyper:
     start: str = "xavier"
 
     def __post_init__(self) -> None:
-        check_range("n_prototypes", self.n_prototypes, 1, 1 << 16)
-        check_range("n_layers", self.n_layers, 1, 32)
+        check_whole("n_prototypes", self.n_prototypes, 1, 1 << 16)
+        check_whole("n_layers", self.n_layers, 1, 32)
         check_choice("assign", self.assign, MEMBERSHIPS)
         check_range("tau", self.tau, 0, INFINITY, open_low=True)
-        check_range("topk", self.topk, 0, 1 << 16)
+        check_whole("topk", self.topk, 0, 1 << 16)
         check_choice("weight", self.weight, ("diag", "full", "theta", "none"))
         check_choice("norm", self.norm, HYPER_NORMS)
         check_choice("act", self.act, ACTIVATIONS)

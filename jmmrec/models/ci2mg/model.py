@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import jax
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_whole
 from jmmrec.losses import l2_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.ci2mg import inputs, inter, plans, setup, task, terms
@@ -68,7 +68,7 @@ class Ci2mg(Backbone):
     terms: Objective = Objective()
 
     def __post_init__(self) -> None:
-        check_range("embed_dim", self.embed_dim, 1, 1 << 16)
+        check_whole("embed_dim", self.embed_dim, 1, 1 << 16)
         check_choice("optimiser", self.optimiser, ("single", "split"))
         for name, cls in GROUPS.items():
             object.__setattr__(self, name, group(cls, name, getattr(self, name)))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_whole
 from jmmrec.models.ci2mg.options import group
 from jmmrec.ot import Potentials, SinkhornConfig, Solution, both_directions, solve, whole_plan
 from jmmrec.ot.config import split
@@ -48,10 +48,10 @@ class Transport:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sinkhorn", group(SinkhornConfig, "ot.sinkhorn", self.sinkhorn))
         check_choice("refresh", self.refresh, ("epoch", "step"))
-        check_range("epoch_iterations", self.epoch_iterations, 1, 1 << 16)
-        check_range("eval_iterations", self.eval_iterations, 1, 1 << 16)
+        check_whole("epoch_iterations", self.epoch_iterations, 1, 1 << 16)
+        check_whole("eval_iterations", self.eval_iterations, 1, 1 << 16)
         split("delta", self.delta, *FORMS)
-        check_range("plan_memory", self.plan_memory, 0, 1 << 50)
+        check_whole("plan_memory", self.plan_memory, 0, 1 << 50)
         check_choice("values", self.values, ("other", "own"))
         if self.refresh == "epoch" and self.sinkhorn.gradient != "stop_plan":
             raise ConfigError(
