@@ -88,6 +88,8 @@ def setting(folder: str | None = None, quick: bool = False) -> Setting:
       folder: of Baby. quick: fewer rounds, users and steps, to see that everything runs.
     """
     path = baby_folder(folder)
+    if folder and not path.is_dir():
+        raise SystemExit(f"there is no folder {path}; name that of Amazon Baby, or leave --data out.")
     if path.is_dir():
         dataset, origin = load(path, inter="baby.inter"), "Amazon Baby, the real training graph"
     else:

@@ -99,15 +99,15 @@ def page(made: Sequence[dict[str, Any]], source: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains what is missing, then writes the table."""
-    given = options(__doc__ or "", "runs/below_lightgcn", seeds="0:1").parse_args(arguments)
-    seeds = tuple(range(*map(int, given.seeds.split(":"))))
+    given = options(__doc__ or "", "runs/below_lightgcn", seeds="0:1", names=tuple(GRIDS)).parse_args(arguments)
+    seeds = given.seeds
     below = [one for one in fallen() if one["data"] in (given.only or DATA) and one["model"] in (given.models or GRIDS)]
     jobs = [(one["data"], one["model"], seeds, given.data, given.runs) for one in below]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     done = [one for one in below if finished(one["data"], one["model"], given.runs)]
     made = [row(one, seeds, given.data, given.runs) for one in done]
     if not made:
-        raise SystemExit("no search is finished yet; run it without --report first.")
+        raise SystemExit("no search is finished yet of what stands below LightGCN among these.")
     source = provenance(called("below_lightgcn.py", arguments), given.note)
     write_rows(RESULTS / "below_lightgcn.csv", made)
     (RESULTS / "below_lightgcn.md").write_text(page(made, source), encoding="utf-8")

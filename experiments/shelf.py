@@ -32,14 +32,34 @@ def load(folder: str, data: str) -> Any:
     return jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
 
 
-def options(about: str, runs: str, *, seeds: str = "0:3", jobs: int = 1) -> argparse.ArgumentParser:
-    """The options that all of them have; `only` and `models` are None where nothing is asked for."""
+def seeds_of(text: str) -> tuple[int, ...]:
+    """Seeds as the command line of jmmrec reads them."""
+    from jmmrec.cli.options import seeds_of
+    from jmmrec.errors import ConfigError
+
+    try:
+        return seeds_of(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def options(
+    about: str, runs: str, *, seeds: str = "0:3", jobs: int = 1, names: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """The options that all of them have; `only` and `models` are None where nothing is asked for.
+
+    Args:
+      names: what --models may be; default: the registered backbones.
+    """
+    from jmmrec.models import MODELS
+
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"), help="folder of data sets")
     parser.add_argument("--runs", default=runs, help=f"folder of what is trained; default {runs}")
     parser.add_argument("--only", nargs="*", choices=list(DATA), help="data sets; default: the experiment's")
-    parser.add_argument("--models", nargs="*", help="default: the experiment's")
-    parser.add_argument("--seeds", default=seeds, help="first:last+1")
+    known = list(names) if names else list(MODELS)
+    parser.add_argument("--models", nargs="*", choices=known, metavar="MODEL", help=f"of {', '.join(known)}")
+    parser.add_argument("--seeds", default=seeds, type=seeds_of, help="0:5 for five from 0; 0,3,7; or one")
     parser.add_argument("--jobs", type=int, default=jobs, help="processes at a time")
     parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
@@ -136,9 +156,37 @@ def provenance(command: str, note: str = "") -> str:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows with the same keys as CSV."""
-    path.parent.mkdir(exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    """Rows with the same keys as CSV, in place of what stood there, unless some of that would be lost.
+
+    Raises:
+      SystemExit: no rows, or the file has rows that these lack, or from more seeds.
+    """
+    if not rows:
+        raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
+    new = {_subject(row): int(row.get("seeds", 0)) for row in rows}
+    for row in _standing(path):
+        if new.get(_subject(row), -1) < int(row.get("seeds", 0)):
+            what = ", ".join(filter(None, _subject(row)))
+            raise SystemExit(
+                f"{path} has {what} from {row.get('seeds', 'some')} seeds, more than is selected and finished here; "
+                "select all of it, or move that file away first."
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    with open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    aside.replace(path)
+
+
+def _subject(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Data set, rate of missing, and model of a row."""
+    return tuple(str(row.get(name, "")) for name in ("data", "rate", "model", "row", "strategy"))
+
+
+def _standing(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8") as file:
+        return list(csv.DictReader(file))

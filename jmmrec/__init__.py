@@ -20,7 +20,10 @@ _HOME = {
     "jmmrec.result": ("Result",),
     "jmmrec.train": ("Amr", "Mdvt", "TrainConfig", "WarmupConfig", "with_amr", "with_mdvt"),
 }
-_PARTS = ("data", "graph", "interop", "losses", "models", "ot", "report", "retrieval", "train")
+_PARTS = (
+    "augment", "data", "graph", "interop", "knockout", "losses", "models", "ot", "report", "retrieval", "train",
+    "tuning",
+)  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
@@ -39,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_PARTS})

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import operator
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from jmmrec.train import (
     with_mdvt,
 )
 from jmmrec.train.record import RunFolder, environment, model_record
+from jmmrec.train.search import STRATEGIES
 
 
 def fit(
@@ -51,7 +53,9 @@ def fit(
     Args:
       model: a name (`freedom`) or a backbone, one of your own too. data: a data set, or what `jmmrec.load` takes.
       warmup: `none`, `static`, `dynamic`, `hybrid`, `all`, or a `WarmupConfig`; anything but `none` adds MDVT.
-      mdvt: options of `Mdvt`, e.g. {"n": 4, "lam": 0.2}. seeds: one run each, in one vmapped program.
+      mdvt: options of `Mdvt`, e.g. {"n": 4, "lam": 0.2}. seeds: one run each, in one vmapped
+        program, or in programs of `seeds_per_program`; where branches are searched (static with several thresholds,
+        hybrid, all) each alone unless that is given.
       config: a `TrainConfig`, or give its fields as keyword `options`; the rest is what the model's authors use.
       out: a run folder to write; needed to resume. resume: continue what stands there, bit-identically.
       quiet: no progress display.
@@ -66,16 +70,16 @@ def fit(
     >>> len(result.history[0])
     2
     """
+    backbone = make(model) if isinstance(model, str) else model
+    _check_kinds(backbone, warmup, config)
+    seeds = _seeds(seeds)
+    config = _config(backbone, config, options)
     dataset = data if isinstance(data, Dataset) else load(data)
     warmup = WarmupConfig(warmup) if isinstance(warmup, str) else warmup
-    backbone = make(model) if isinstance(model, str) else model
-    config = _config(backbone, config, options)
     if warmup.strategy != "none" and not isinstance(backbone, Mdvt):
         backbone = with_mdvt(backbone, **(mdvt or {}))
     elif mdvt:
         raise ConfigError("mdvt options were given but virtual triplets are off; choose a warmup.")
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ConfigError(f"seeds are {list(seeds)}; give at least one, each once, none negative.")
     record = {
         "model": model_record(backbone),
         "warmup": dataclasses.asdict(warmup),
@@ -97,7 +101,33 @@ def fit(
     return result
 
 
+def _check_kinds(model: Any, warmup: Any, config: Any) -> None:
+    if isinstance(model, type):
+        raise ConfigError(f"model is the class {model.__name__}; give one of its kind, {model.__name__}(), or a name.")
+    for option, given, kind, other in (
+        ("warmup", warmup, str | WarmupConfig, f"{', '.join((*STRATEGIES, 'all'))}, or a WarmupConfig"),
+        ("config", config, TrainConfig | None, "a TrainConfig, or its fields as keyword arguments"),
+    ):
+        if not isinstance(given, kind):
+            raise ConfigError(f"{option} is {given!r}; give {other}.")
+
+
+def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    try:
+        found = tuple(operator.index(seed) for seed in seeds)
+    except TypeError:
+        raise ConfigError(f"seeds are {seeds!r}; give whole numbers in a sequence, such as range(3).") from None
+    if not found or len(set(found)) < len(found) or min(found) < 0:
+        raise ConfigError(f"seeds are {list(found)}; give at least one, each once, none negative.")
+    return found
+
+
 def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    own = getattr(model, "__dataclass_fields__", {})
+    for name in set(options).difference(known).intersection(own):
+        kind = type(model).__name__
+        raise ConfigError(f"{name} is an option of the model, not of training; give the model as {kind}({name}=...).")
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
     return config or TrainConfig.of(model, **options)

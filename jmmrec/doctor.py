@@ -16,7 +16,6 @@ EXTRAS = {
     "matplotlib": ("plot", "curves"),
     "pyarrow": ("data", "Parquet"),
     "optuna": ("tune", "tuning"),
-    "usearch": ("ann", "approximate search"),
 }
 
 

@@ -40,7 +40,10 @@ def test_generated_graph_has_the_asked_sizes_and_a_long_tail() -> None:
 
 def test_absent_data_are_replaced_and_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("benchmarks.setting.power_law", lambda: power_law(30, 20, 100, dim=3))
-    assert "generated power-law graph" in setting(str(tmp_path / "amazon_baby"), quick=True).origin
+    monkeypatch.setenv("JMMREC_DATA", str(tmp_path))
+    assert "generated power-law graph" in setting(quick=True).origin
+    with pytest.raises(SystemExit, match="name that of Amazon Baby"):
+        setting(str(tmp_path / "baby"))
 
 
 def test_the_folder_comes_from_the_option_or_the_environment(monkeypatch) -> None:

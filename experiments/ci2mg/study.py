@@ -175,9 +175,9 @@ def section(made: Sequence[dict]) -> list[str]:
     return [*lines, "", *[f"{text}" for text in said], ""]
 
 
-def asked(about: str, rates: Sequence[float]) -> argparse.ArgumentParser:
+def asked(about: str, rates: Sequence[float], cells: Sequence[Cell]) -> argparse.ArgumentParser:
     """The options that all of CI²MG's experiments have."""
-    parser = options(about, "runs/ci2mg", seeds="0:5")
+    parser = options(about, "runs/ci2mg", seeds="0:5", names=[cell.label for cell in cells])
     parser.add_argument("--rates", nargs="*", type=float, default=list(rates))
     parser.add_argument("--protocol", default="item_subset")
     parser.add_argument("--mask-seed", type=int, default=0)
@@ -199,8 +199,8 @@ def main(
     plot: Callable[[list[dict], Path], None] | None = None,
 ) -> None:
     """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished."""
-    given = asked(about, rates).parse_args(arguments)
-    masks, seeds = Masks(given.protocol, given.mask_seed), range(*map(int, given.seeds.split(":")))
+    given = asked(about, rates, cells).parse_args(arguments)
+    masks, seeds = Masks(given.protocol, given.mask_seed), given.seeds
     chosen = [cell for cell in cells if given.models is None or cell.label in given.models]
     jobs = [
         (folder, cell, rate, masks, seed, given.data, given.runs, given.epochs)
@@ -229,8 +229,6 @@ def main(
             if found:
                 made = rows(folder, rate, masks, found, paper(table) if table else {}, base)
                 every, lines = every + made, lines + section(made)
-    if not every:
-        raise SystemExit("nothing is finished yet; run it without --report first.")
     other = "" if masks == Masks() else f"_{masks.protocol}{masks.seed}"
     stem = f"ci2mg_{name}{other}"
     write_rows(RESULTS / f"{stem}.csv", every)

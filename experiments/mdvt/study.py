@@ -224,7 +224,7 @@ def main(
     """
     given = asked(about).parse_args(arguments)
     (root, chosen), backbones = places(given.data, given.only, folders), given.models or models
-    seeds = range(*map(int, given.seeds.split(":")))
+    seeds = given.seeds
     jobs = [
         (folder, model, cell, given.refresh, seed, root, given.runs, given.epochs)
         for seed in seeds
@@ -241,12 +241,9 @@ def main(
                 drawn[folder, model] = found
                 made = rows(folder, model, evaluations(found, metrics), base, metrics, paper(tables), names)
                 every, lines = every + made, lines + section(made, metrics)
-    if not every:
-        raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
     source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
-    RESULTS.mkdir(exist_ok=True)
-    figures = [f"![{title}]({file})\n" for file in (plot(drawn, RESULTS / f"mdvt_{name}") if plot else ())]
     write_rows(RESULTS / f"mdvt_{name}.csv", every)
+    figures = [f"![{title}]({file})\n" for file in (plot(drawn, RESULTS / f"mdvt_{name}") if plot else ())]
     page = [f"# {title}", "", about.strip(), "", ABOUT, "", source, "", *figures, *lines]
     (RESULTS / f"mdvt_{name}.md").write_text("\n".join(page).rstrip() + "\n", encoding="utf-8")
     print("\n".join(lines))

@@ -3,10 +3,10 @@
 Reproduces: the FREEDOM rows of MDVT's Table 2 for what can be had of its data sets (Baby, TikTok without text), and
 Last.fm-2K, which the paper does not have; and the toolbox's LightGCN and FREEDOM on the same files.
 
-Command: python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2 Every (data set, model, seed) is a run
-folder under --runs and resumes where it was stopped; the tables are written from whatever is finished. `--only
-lfm2k-freedom-batch` and `--seeds 0:2` restrict it; `--plain` trains the backbone alone, for more seeds of the
-baseline than of the comparison.
+    python experiments/mdvt/warmup_strategies.py --data DATA --jobs 2
+Every (data set, model, seed) is a run folder under --runs and resumes where it was stopped; the tables are written
+from whatever is finished. `--only lfm2k-freedom-batch` and `--seeds 0:2` restrict what is trained; `--plain` trains
+the backbone alone, for more seeds of the baseline than of the comparison.
 
 Settings: batch 2048, Adam 1e-3, patience 20 on valid Recall@20 (unrounded), training items masked; MDVT with λ 0.2,
 n 2, g 0.1 as the paper recommends; to fit two cores, s 1 where the paper has 2, and static thresholds {5, 20}
@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import MARKS, RESULTS, carry_out, provenance, tested, write_rows
+from experiments.shelf import MARKS, RESULTS, carry_out, provenance, seeds_of, tested, write_rows
 
 METRICS = ("recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10")
 
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"))
     parser.add_argument("--runs", default="runs/warmup_strategies")
     parser.add_argument("--only", nargs="*", default=list(BY_NAME), choices=list(BY_NAME))
-    parser.add_argument("--seeds", help="first:last+1, instead of each study's own")
+    parser.add_argument("--seeds", type=seeds_of, help="0:5, or 0,3,7, or one, instead of each study's own")
     parser.add_argument("--plain", action="store_true", help="the backbone alone")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
@@ -244,8 +244,8 @@ def main() -> None:
     given = parser.parse_args()
     jobs = []
     for name in () if given.report else given.only:
-        low, high = map(int, (given.seeds or f"0:{BY_NAME[name].seeds}").split(":"))
-        jobs += [(name, seed, given.data, given.runs, given.plain) for seed in range(low, high)]
+        seeds = given.seeds or range(BY_NAME[name].seeds)
+        jobs += [(name, seed, given.data, given.runs, given.plain) for seed in seeds]
     carry_out(train, jobs, given.jobs)
     found = {study.name: collect(study, given.data, Path(given.runs)) for study in STUDIES}
     table = [row for study in STUDIES for row in rows(study, found[study.name])]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.sparse import BCSR
 
+from jmmrec.errors import DataError
 from jmmrec.graph.adjacency import Adjacency, Bipartite, row_of_entry
 
 
@@ -22,12 +23,18 @@ def propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool = False) 
     Returns:
       (n, d) float32.
 
+    Raises:
+      DataError: x is not a table of m rows.
+
     >>> import numpy as np
     >>> from jmmrec.graph import adjacency
     >>> a = adjacency(np.array([0]), np.array([1]), np.array([2.0]), (1, 2))
     >>> propagate(a, jnp.array([[1.0], [5.0]])).tolist()
     [[10.0]]
     """
+    n, m = adjacency.shape
+    if jnp.ndim(x) != 2 or len(x) != m:  # the CPU's kernel would read beyond its end
+        raise DataError(f"a {n} × {m} matrix was to be multiplied with {jnp.shape(x)}; give a table of {m} rows.")
     return cast(jax.Array, _propagate(adjacency, x, value_gradient))
 
 
@@ -77,6 +84,9 @@ def propagate_bipartite(graph: Bipartite, user: jax.Array, item: jax.Array) -> t
 
     Returns:
       new user (n_users, d) and item (n_items, d) tables.
+
+    Raises:
+      DataError: a table with another number of rows.
 
     >>> import numpy as np
     >>> from jmmrec.graph import bipartite

@@ -11,7 +11,7 @@ import numpy as np
 
 from jmmrec.data.dataset import Dataset
 from jmmrec.data.missing import GROUPS, item_groups
-from jmmrec.errors import ConfigError, check_choice
+from jmmrec.errors import ConfigError, check_choice, check_whole
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval import METRICS, Questions, extremes, per_user, questions
 from jmmrec.retrieval.topk import MEMORY
@@ -162,6 +162,17 @@ def evaluate_split(
     return evaluate_rankings(rankers, dataset, memory=memory, **options)
 
 
+def _check_asked(ks: Sequence[int], metrics: Sequence[str]) -> None:
+    if isinstance(ks, int) or isinstance(metrics, str):
+        raise ConfigError(f"ks are {ks!r} and metrics {metrics!r}; give sequences, such as (10, 20) and ('recall',).")
+    for k in ks:
+        check_whole("k", k, 1)
+    for name in metrics:
+        if "@" in name:
+            raise ConfigError(f"metric is {name!r}; give metrics=({name.partition('@')[0]!r},) and its K in ks.")
+        check_choice("metric", name, METRICS)
+
+
 def evaluate_rankings(
     rankers: Mapping[int, Ranker],
     dataset: Dataset,
@@ -181,14 +192,14 @@ def evaluate_rankings(
       memory: bytes for score blocks.
 
     Raises:
-      ConfigError: unknown split, mask or metric, or valid items masked on valid. DataError: nobody to ask.
+      ConfigError: unknown split, mask or metric, no positive K, or valid items masked on valid. DataError: nobody to
+        ask.
 
     See `jmmrec.train.reference` for an example.
     """
     check_choice("split", split, ("valid", "test"))
     check_choice("mask", mask, MASKS)
-    for name in metrics:
-        check_choice("metric", name, METRICS)
+    _check_asked(ks, metrics)
     if split == "valid" and mask != "train":
         raise ConfigError("mask='train+valid' would hide the very items that are looked for; use it with split='test'.")
     masked = np.concatenate([dataset.train, dataset.valid]) if mask == "train+valid" else dataset.train

@@ -23,8 +23,12 @@ class WarmupConfig:
 
     Attributes:
       strategy: `none` (the backbone alone), `static`, `dynamic`, `hybrid`, or `all` of them on shared branches.
-      thresholds: T_S to try for `static`; of several the best on valid is kept.
-      gap: g. span: s. static_rule, dynamic_rule, dynamic_min_epoch: see `Static` and `Dynamic`.
+      thresholds: T_S, plain epochs to try for `static`; of several the best on valid is kept.
+      gap: g, the relative fall of the loss below which `dynamic` and `hybrid` switch on.
+      span: s, `hybrid` tries up to s epochs before and after the dynamic one.
+      static_rule: `text` (T_S plain epochs), `alg1` (one fewer) or `code` (one more).
+      dynamic_rule: how the fall is measured, `code`, `abs` or `alg1`, see `Dynamic`.
+      dynamic_min_epoch: the first epoch that it looks at.
 
     >>> WarmupConfig("hybrid").searches
     True

@@ -254,6 +254,8 @@ OPTIONS = [
     Bad("a seed twice", (*TRAIN, "--seeds", "1,1"), ("seeds", "[1, 1]")),
     Bad("unknown warm-up", (*FREEDOM, "--warmup", "hot"), ("warmup", "hot", "hybrid")),
     Bad("MDVT without a warm-up", (*FREEDOM, "--mdvt.n", "4"), ("--mdvt.n", "--warmup")),
+    Bad("a gap without a warm-up", (*FREEDOM, "--gap", "0.5"), ("--gap", "'none'", "does not read")),
+    Bad("a span of a static warm-up", (*STATIC, "--span", "4"), ("--span", "'static'", "does not read")),
     Bad("lambda above 1", (*STATIC, "--mdvt.lam", "2"), ("lam is 2",)),
     Bad("no virtual items", (*STATIC, "--mdvt.n", "0"), ("n is 0",)),
     Bad("more virtual items than items", (*STATIC, "--mdvt.n", "60"), ("n is 60", "24 items")),

@@ -196,3 +196,20 @@ def test_one_seed_decides_nothing_in_the_ledger() -> None:
         for model, mean in (("CI2MG", "0.2"), ("LightGCN", "0.1"))
     ]
     assert ledger.first_of_all(rows)[1] == "open" and ledger.warmups("toy")([]) == ("", "open")
+
+
+def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:
+    path, row = tmp_path / "a.csv", {"data": "toy", "model": "bpr", "seeds": 3, "mean": 0.1}
+    shelf.write_rows(path, [row, row | {"model": "vbpr"}])
+    before = path.read_text()
+    for fewer in ([row], [row, row | {"model": "vbpr", "seeds": 2}], []):
+        with pytest.raises(SystemExit, match=r"toy, vbpr from 3 seeds, more than is selected|nothing is finished"):
+            shelf.write_rows(path, fewer)
+    assert path.read_text() == before
+    shelf.write_rows(path, [row | {"seeds": 4}, row | {"model": "vbpr"}, row | {"model": "new"}])
+    parser = shelf.options("about", "runs", names=("bpr",))
+    assert parser.parse_args(["--seeds", "4"]).seeds == (4,) and parser.parse_args([]).seeds == (0, 1, 2)
+    for wrong, said in ((["--seeds", "5:2"], "write 0:5 for five"), (["--models", "vbrp"], "invalid choice: 'vbrp'")):
+        with pytest.raises(SystemExit):
+            parser.parse_args(wrong)
+        assert said in capsys.readouterr().err

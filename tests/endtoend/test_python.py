@@ -10,6 +10,7 @@ import pytest
 import jmmrec
 from jmmrec.data import Dataset, SyntheticConfig, synthesize
 from jmmrec.demo import bounds, demo
+from jmmrec.errors import ConfigError
 from jmmrec.train import Static, TrainConfig, WarmupConfig, checksum, train_lanes, trainer, with_mdvt
 
 SMALL = SyntheticConfig(n_users=30, n_items=24, interactions_per_user=8, modalities=(("image", 6, 0.9),))
@@ -102,3 +103,40 @@ def test_demo_writes_what_it_says(tmp_path: pathlib.Path) -> None:
     assert [path.name for path in found.files] == ["table.md", "table.csv", "curves.png"]
     assert all(path.stat().st_size > 100 for path in found.files)
     assert found.verdict.startswith("On recall@20") and found.verdict in (tmp_path / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"seeds": 3}, "seeds are 3; give whole numbers in a sequence"),
+        ({"seeds": "0:3"}, "seeds are '0:3'; give whole numbers"),
+        ({"seeds": (1, 1)}, r"seeds are \[1, 1\]; give at least one, each once"),
+        ({"model": jmmrec.LightGcn}, r"model is the class LightGcn; give one of its kind, LightGcn\(\)"),
+        ({"config": {"epochs": 1}}, "config is {'epochs': 1}; give a TrainConfig, or its fields"),
+        ({"warmup": None}, "warmup is None; give none, static"),
+        ({"knn_k": 5}, r"knn_k is an option of the model, .* as Freedom\(knn_k=...\)"),
+        ({"epoch": 5}, "training has no option 'epoch'"),
+    ],
+)
+def test_what_a_notebook_may_get_wrong(data: Dataset, how: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        jmmrec.fit(**({"model": MODEL, "data": data, "quiet": True} | how))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"ks": 20}, "ks are 20"),
+        ({"metrics": "recall"}, "metrics 'recall'; give sequences"),
+        ({"ks": (0,)}, "k is 0"),
+        ({"metrics": ("recall@20",)}, r"give metrics=\('recall',\) and its K in ks"),
+    ],
+)
+def test_what_an_evaluation_may_be_asked_wrongly(data: Dataset, how: dict, words: str) -> None:
+    result = jmmrec.fit("bpr", data, epochs=1, quiet=True)
+    with pytest.raises(ConfigError, match=words):
+        result.evaluate(**how)
+
+
+def test_parts_are_found_without_being_imported() -> None:
+    assert {"tuning", "knockout", "ot"} <= set(dir(jmmrec)) and jmmrec.tuning.Grid().lams

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jmmrec.errors import DataError
 from jmmrec.graph import adjacency, propagate
 from jmmrec.graph.propagate import _product_rows, _product_segments
 from tests.conftest import AS_USERS
@@ -122,3 +123,11 @@ def test_the_backward_pass_has_no_scatter(rng) -> None:
         for f in (lambda t: propagate(matrix, t), lambda t: matrix.bcoo @ t)
     ]
     assert " scatter(" not in compiled[0] and " scatter(" in compiled[1]
+
+
+def test_tables_of_another_size_are_refused(rng) -> None:
+    """The CPU's kernel would read what lies behind a shorter one."""
+    matrix = matrix_of(rng)
+    for x in (tables(rng, COLS - 1, WIDTH), tables(rng, COLS + 1, WIDTH), jnp.ones(COLS)):
+        with pytest.raises(DataError, match=f"a {ROWS} × {COLS} matrix .* give a table of {COLS} rows"):
+            jax.jit(propagate)(matrix, x)
