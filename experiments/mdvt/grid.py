@@ -8,9 +8,10 @@ claimed.
     python experiments/mdvt/grid.py --data DATA --only lfm2k --models freedom --seeds 0:1 --jobs 2
 Each seed is a folder under --runs and goes on where it was stopped. `--lams 0.2 --ns 2` is what the recommended
 setting needs, a twentieth of all. Time and memory: not measured yet.
-fig6.py, fig7_8.py, fig9.py and table5.py show views of it.
+fig6.py, fig7_8.py, fig9.py and table5.py show views of it, or train the part of it that they need.
 """
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,6 +32,16 @@ def grid_folder(folder: str, model: str, lams: tuple, ns: tuple, refresh: str, s
     """Where one seed of a grid is trained."""
     sizes = f"lam{'_'.join(map(str, lams))}-n{'_'.join(map(str, ns))}"
     return Path(runs) / f"{folder}-{model}-grid-{refresh}-{sizes}-seed{seed}"
+
+
+def held(job: tuple) -> tuple:
+    """The job, or that of a larger finished grid which has its cells."""
+    folder, model, lams, ns, refresh, seed, _, runs, _ = job
+    for mark in sorted(Path(runs).glob(f"{folder}-{model}-grid-{refresh}-lam*-seed{seed}/{FINISHED}")):
+        grid = json.loads((mark.parent / "grid.json").read_text(encoding="utf-8"))["grid"]
+        if set(lams) <= set(grid["lams"]) and set(ns) <= set(grid["ns"]):
+            return folder, model, tuple(grid["lams"]), tuple(grid["ns"]), *job[4:]
+    return job
 
 
 def search(
@@ -130,7 +141,7 @@ def main(
 
     def job(folder: str, model: str, seed: int) -> tuple:
         sizes = tuple(given.lams), tuple(given.ns or (recommended(model),))
-        return (folder, model, *sizes, given.refresh, seed, root, given.runs, given.epochs)
+        return held((folder, model, *sizes, given.refresh, seed, root, given.runs, given.epochs))
 
     jobs = [job(folder, model, seed) for seed in seeds for folder in chosen for model in backbones]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)

@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from jmmrec.cli import options
+from jmmrec.cli.evaluate import check_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,7 @@ def run(argv: list[str], prog: str, about: str) -> None:
       JmmrecError: bad options or data, or training diverged.
     """
     given = options.parse(Audit, argv, prog, about)
+    check_output(given.out)
     from jmmrec.knockout import audit_modalities
 
     found = audit_modalities(

@@ -53,7 +53,7 @@ def draw_negatives(key: jax.Array, table: NegativeTable, users: jax.Array) -> ja
       key: typed PRNG key. users: int32 (b,).
 
     Returns:
-      int32 (b,) items.
+      int32 (b,) items; for a user who has all candidates, which `negative_table` lets through, any of them.
 
     >>> table = negative_table(np.array([[0, 0], [0, 2], [1, 1]]), 2)
     >>> draw_negatives(jax.random.key(0), table, jnp.array([0, 0, 0])).tolist()

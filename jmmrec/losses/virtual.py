@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import check_choice
+from jmmrec.errors import DataError, check_choice, check_whole
 from jmmrec.losses.bpr import masked_mean, pair_margin
 from jmmrec.retrieval.topk import MEMORY, Exclusion, extremes, top_n
 from jmmrec.retrieval.vectors import normalise_rows
@@ -32,10 +32,14 @@ def mine(
     Returns:
       int32 (n_users, n) top, most similar first, and bottom, least similar first.
 
+    Raises:
+      ConfigError: n is not from 1 to n_items.
+
     >>> z = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -3.0]])
     >>> [side.ravel().tolist() for side in mine(jnp.array([[1.0, 0.0], [0.0, 2.0]]), z, 1)]
     [[0, 1], [2, 3]]
     """
+    check_whole("n", n, 1, len(item))
     user, item = (normalise_rows(jax.lax.stop_gradient(table)) for table in (user, item))
     found = extremes(user, item, n, n, exclude=exclude_top, exclude_bottom=exclude_bottom, memory=memory)
     return found.top, found.bottom
@@ -87,13 +91,17 @@ def virtual_triplets(
       scalar.
 
     Raises:
-      ConfigError: unknown reduction or base.
+      ConfigError: unknown reduction or base. DataError: not one row of items for each user.
 
     >>> z = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -3.0]])
     >>> u = jnp.array([[1.0, 0.0], [0.0, 2.0]])
     >>> round(float(virtual_triplets(u, z, *mine(u, z, 1))), 6)
     0.063632
     """
+    if not len(top) == len(bottom) == len(user):
+        raise DataError(
+            f"{len(user)} users have {len(top)} and {len(bottom)} rows of items; give each one of both."
+        )
     positive, negative = _mean(item[top], keep_top), _mean(item[bottom], keep_bottom)
     for keep in (keep_top, keep_bottom):
         mask = _both(mask, None if keep is None else keep.any(axis=1))

@@ -213,3 +213,14 @@ def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:
         with pytest.raises(SystemExit):
             parser.parse_args(wrong)
         assert said in capsys.readouterr().err
+
+
+def test_a_larger_finished_grid_is_read(tmp_path) -> None:
+    where = mdvt_grid.grid_folder("toy", "vbpr", (0.1, 0.2), (2, 4), "epoch", 0, str(tmp_path))
+    where.mkdir()
+    (where / "grid.json").write_text('{"grid": {"lams": [0.1, 0.2], "ns": [2, 4]}}')
+    job = ("toy", "vbpr", (0.2,), (2,), "epoch", 0, "data", str(tmp_path), 3)
+    assert mdvt_grid.held(job) == job
+    (where / mdvt_grid.FINISHED).touch()
+    assert mdvt_grid.held(job) == (*job[:2], (0.1, 0.2), (2, 4), *job[4:])
+    assert mdvt_grid.held((*job[:3], (8,), *job[4:]))[3] == (8,)
