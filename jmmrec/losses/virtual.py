@@ -99,9 +99,7 @@ def virtual_triplets(
     0.063632
     """
     if not len(top) == len(bottom) == len(user):
-        raise DataError(
-            f"{len(user)} users have {len(top)} and {len(bottom)} rows of items; give each one of both."
-        )
+        raise DataError(f"{len(user)} users have {len(top)} and {len(bottom)} rows of items; give each one of both.")
     positive, negative = _mean(item[top], keep_top), _mean(item[bottom], keep_bottom)
     for keep in (keep_top, keep_bottom):
         mask = _both(mask, None if keep is None else keep.any(axis=1))
