@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from experiments.baselines import OPTIONS
-from experiments.shelf import DATA, RESULTS, called, carry_out, load, options, provenance, write_rows
+from experiments.shelf import DATA, RESULTS, called, carry_out, load, options, provenance, write_page, write_rows
 
 GRIDS: dict[str, dict[str, Sequence[Any]]] = {
     "bpr": {"model.reg": (0.01, 0.03)},
@@ -82,7 +82,7 @@ def row(below: dict[str, str], seeds: tuple, data: str, runs: str) -> dict[str, 
     }  # fmt: skip
 
 
-def page(made: Sequence[dict[str, Any]], source: str) -> str:
+def page(made: Sequence[dict[str, Any]], source: str) -> list[str]:
     """The table."""
     seeds = f"{made[0]['seeds']} seed{'s' * (made[0]['seeds'] > 1)}"
     about = (
@@ -94,7 +94,7 @@ def page(made: Sequence[dict[str, Any]], source: str) -> str:
     for one in made:
         shown = " | ".join(f"{float(one[name]):.4f}" for name in ("default", "searched", "lightgcn"))
         lines.append(f"| {one['data']} | {one['model']} | {shown} | {one['chosen']} | {one['settings']} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -109,9 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not made:
         raise SystemExit("no search is finished yet of what stands below LightGCN among these.")
     source = provenance(called("below_lightgcn.py", arguments), given.note)
-    write_rows(RESULTS / "below_lightgcn.csv", made)
-    (RESULTS / "below_lightgcn.md").write_text(page(made, source), encoding="utf-8")
-    print(f"wrote {RESULTS / 'below_lightgcn.md'}")
+    write_page(write_rows(RESULTS / "below_lightgcn.csv", made), page(made, source))
 
 
 if __name__ == "__main__":

@@ -43,11 +43,11 @@ def read(name: str) -> Rows:
         return list(csv.DictReader(file))
 
 
-def better(row: dict[str, str], gap: str = "minus_base", p: str = "p") -> bool | None:
-    """Whether a row is better than its base beyond chance; None where it was not tested."""
-    if not row.get(p):
+def better(row: dict[str, str], gap: str = "minus_base", sign: str = "+") -> bool | None:
+    """Whether a row is better (`+`) or worse (`-`) than its base beyond chance; None where it was not tested."""
+    if not row.get("p"):
         return None
-    return float(row[p]) < 0.01 and row[gap].startswith("+")
+    return float(row["p"]) < 0.01 and row[gap].startswith(sign)
 
 
 def verdict(found: Sequence[bool | None]) -> str:
@@ -101,7 +101,7 @@ def above_lightgcn(rows: Rows) -> tuple[str, str]:
         least = max((float(r["mean"]) for r in mine if r["data"] == data and r["model"] == "popularity"), default=0.0)
         here = [r for r in mine if r["data"] == data and r["model"] != "popularity" and "kNN" not in r["model"]]
         good = [r["model"] for r in here if better(r, "minus_lightgcn")]
-        bad = [r["model"] for r in here if r["p"] and float(r["p"]) < 0.01 and r["minus_lightgcn"].startswith("-")]
+        bad = [r["model"] for r in here if better(r, "minus_lightgcn", "-")]
         under = [r["model"] for r in here if float(r["mean"]) < least]
         words = ("better", good), ("worse", bad), ("below popularity", under)
         counted = [f"{word} {', '.join(names)}" for word, names in words if names]

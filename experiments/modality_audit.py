@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments.shelf import RESULTS, provenance, write_rows
+from experiments.shelf import RESULTS, provenance, write_page, write_rows
 
 TOLD, NOISE = 0.9, 0.0
 
@@ -62,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     whole = [all(row["right"] for row in rows if row["draw"] == number) for number in range(given.draws)]
     lines += [f"* All verdicts right in {sum(whole)} of {given.draws} draws.", ""]
     lines.append(provenance(f"python experiments/modality_audit.py --draws {given.draws} --seeds {given.seeds}"))
-    write_rows(RESULTS / "modality_audit.csv", rows)
-    (RESULTS / "modality_audit.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"wrote {RESULTS / 'modality_audit.md'}")
+    write_page(write_rows(RESULTS / "modality_audit.csv", rows), lines)
 
 
 if __name__ == "__main__":

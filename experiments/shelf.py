@@ -155,22 +155,20 @@ def provenance(command: str, note: str = "") -> str:
     ).rstrip()
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows with the same keys as CSV, in place of what stood there, unless some of that would be lost.
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """Rows with the same keys as CSV; returns where: beside `path` if some of what stands there would be lost.
 
     Raises:
-      SystemExit: no rows, or the file has rows that these lack, or from more seeds.
+      SystemExit: no rows.
     """
     if not rows:
         raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
     new = {_subject(row): int(row.get("seeds", 0)) for row in rows}
-    for row in _standing(path):
-        if new.get(_subject(row), -1) < int(row.get("seeds", 0)):
-            what = ", ".join(filter(None, _subject(row)))
-            raise SystemExit(
-                f"{path} has {what} from {row.get('seeds', 'some')} seeds, more than is selected and finished here; "
-                "select all of it, or move that file away first."
-            )
+    lost = [row for row in _standing(path) if new.get(_subject(row), -1) < int(row.get("seeds", 0))]
+    if lost:
+        what = ", ".join(filter(None, _subject(lost[0])))
+        kept, path = path, path.with_stem(f"{path.stem}-selection")
+        print(f"{kept.name} has {what} from more seeds than are finished here and is kept; this goes to {path.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
     with open(aside, "w", newline="", encoding="utf-8") as file:
@@ -178,11 +176,19 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     aside.replace(path)
+    return path
+
+
+def write_page(rows: Path, lines: Sequence[str]) -> None:
+    """The page beside a CSV."""
+    page = rows.with_suffix(".md")
+    page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    print(f"wrote {page}")
 
 
 def _subject(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Data set, rate of missing, and model of a row."""
-    return tuple(str(row.get(name, "")) for name in ("data", "rate", "model", "row", "strategy"))
+    """What a row is about."""
+    return tuple(str(row.get(name, "")) for name in ("data", "rate", "model", "refresh", "warmup", "row", "mask"))
 
 
 def _standing(path: Path) -> list[dict[str, str]]:

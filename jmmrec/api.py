@@ -123,11 +123,10 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    own = getattr(model, "__dataclass_fields__", {})
-    for name in set(options).difference(known).intersection(own):
-        kind = type(model).__name__
-        raise ConfigError(f"{name} is an option of the model, not of training; give the model as {kind}({name}=...).")
+    kind = type(model).__name__
+    for name in options:
+        if name in getattr(model, "__dataclass_fields__", {}) and name not in TrainConfig.__dataclass_fields__:
+            raise ConfigError(f"{name} is an option of the model, not of training; give it as {kind}({name}=...).")
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
     return config or TrainConfig.of(model, **options)

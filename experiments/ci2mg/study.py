@@ -21,6 +21,7 @@ from experiments.shelf import (
     provenance,
     shown,
     tested,
+    write_page,
     write_rows,
 )
 
@@ -230,9 +231,7 @@ def main(
                 made = rows(folder, rate, masks, found, paper(table) if table else {}, base)
                 every, lines = every + made, lines + section(made)
     other = "" if masks == Masks() else f"_{masks.protocol}{masks.seed}"
-    stem = f"ci2mg_{name}{other}"
-    write_rows(RESULTS / f"{stem}.csv", every)
-    (RESULTS / f"{stem}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    written = write_rows(RESULTS / f"ci2mg_{name}{other}.csv", every)
     if plot:
-        plot(every, RESULTS / f"{stem}.png")
-    print(f"wrote {RESULTS / f'{stem}.md'}")
+        plot(every, written.with_suffix(".png"))
+    write_page(written, lines)

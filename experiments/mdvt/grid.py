@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.mdvt.study import BEST_N, TITLE, asked, places
-from experiments.shelf import RESULTS, called, carry_out, load, provenance, write_rows
+from experiments.shelf import RESULTS, called, carry_out, load, provenance, write_page, write_rows
 
 LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
 FINISHED = "finished"
@@ -157,9 +157,8 @@ def main(
             made = [row for label, key in cells for row in measured(grids, key, label, (folder, model))]
             every, lines = every + made, lines + section(folder, model, made, said)
     source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
-    write_rows(RESULTS / f"mdvt_{name}.csv", every)
-    page = [f"# {title}", "", about.strip(), "", source, "", *lines]
-    (RESULTS / f"mdvt_{name}.md").write_text("\n".join(page).rstrip() + "\n", encoding="utf-8")
+    written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
+    write_page(written, [f"# {title}", "", about.strip(), "", source, "", *lines])
     print("\n".join(lines))
 
 

@@ -27,6 +27,7 @@ from experiments.shelf import (
     provenance,
     shown,
     tested,
+    write_page,
     write_rows,
 )
 
@@ -242,12 +243,10 @@ def main(
                 made = rows(folder, model, evaluations(found, metrics), base, metrics, paper(tables), names)
                 every, lines = every + made, lines + section(made, metrics)
     source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
-    write_rows(RESULTS / f"mdvt_{name}.csv", every)
-    figures = [f"![{title}]({file})\n" for file in (plot(drawn, RESULTS / f"mdvt_{name}") if plot else ())]
-    page = [f"# {title}", "", about.strip(), "", ABOUT, "", source, "", *figures, *lines]
-    (RESULTS / f"mdvt_{name}.md").write_text("\n".join(page).rstrip() + "\n", encoding="utf-8")
+    written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
+    figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]
     print("\n".join(lines))
-    print(f"wrote {RESULTS / f'mdvt_{name}.md'}")
+    write_page(written, [f"# {title}", "", about.strip(), "", ABOUT, "", source, "", *figures, *lines])
 
 
 def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tuple[str, list[str]]:

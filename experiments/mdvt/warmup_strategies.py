@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import MARKS, RESULTS, carry_out, provenance, seeds_of, tested, write_rows
+from experiments.shelf import MARKS, RESULTS, carry_out, provenance, seeds_of, tested, write_page, write_rows
 
 METRICS = ("recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10")
 
@@ -178,12 +178,12 @@ def rows(study: Study, found: dict) -> list[dict]:
 
 def write(all_rows: list[dict], costs: dict[str, tuple], about: str) -> None:
     """The CSV, and the same as a Markdown page."""
-    write_rows(RESULTS / "warmup_strategies.csv", all_rows)
+    written = write_rows(RESULTS / "warmup_strategies.csv", all_rows)
     lines = ["# FREEDOM with and without virtual triplets, on real data", "", about, ""]
     for key in dict.fromkeys((r["data"], r["model"], r["refresh"]) for r in all_rows):
         mine = [r for r in all_rows if (r["data"], r["model"], r["refresh"]) == key]
         lines += section(key, mine, costs)
-    (RESULTS / "warmup_strategies.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_page(written, lines)
 
 
 def section(key: tuple, mine: list[dict], costs: dict[str, tuple]) -> list[str]:
@@ -251,7 +251,6 @@ def main() -> None:
     table = [row for study in STUDIES for row in rows(study, found[study.name])]
     costs = {name: tuple(f["epochs"]) for name, f in found.items() if f["epochs"] is not None}
     write(table, costs, about(given.note))
-    print(f"wrote {RESULTS / 'warmup_strategies.md'}")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,6 @@ from jmmrec.cli import missing, options
 from jmmrec.cli.main import STOPPED
 from jmmrec.errors import CheckpointError, ConfigError, check_choice
 
-# Options of the warm-up that each strategy reads.
-DYNAMIC = ("gap", "dynamic_rule", "dynamic_min_epoch")
-READ = {
-    "none": (), "static": ("thresholds", "static_rule"), "dynamic": DYNAMIC, "hybrid": ("span", *DYNAMIC),
-    "all": ("thresholds", "static_rule", "span", *DYNAMIC),
-}  # fmt: skip
 ABOUT = "Trains a model, keeps what was best on valid, evaluates it on valid and test."
 
 
@@ -106,10 +100,10 @@ def _fresh(name: str, argv: list[str]) -> int:
     common, mdvt, amr = given.common, options.changed(given.mdvt), options.changed(given.amr)
     model = make(name, **options.values(given.model))
     warmup, config = options.make(WarmupConfig, given.warmup), options.make(TrainConfig, given.config)
-    strategy = warmup.strategy
     for option in options.changed(given.warmup):
-        if option not in ("strategy", *READ[strategy]):
-            raise ConfigError(f"--{option.replace('_', '-')} was given but a warm-up {strategy!r} does not read it.")
+        if option not in warmup.reads:
+            flag = option.replace("_", "-")
+            raise ConfigError(f"--{flag} was given but a warm-up {warmup.strategy!r} does not read it.")
     for kind, asked, on, fix in (
         ("mdvt", mdvt, warmup.strategy != "none", "virtual triplets are off; choose a --warmup"),
         ("amr", amr, common.adversarial, "features are not moved; add --adversarial"),

@@ -44,7 +44,7 @@ def k_means(key: jax.Array, rows: jax.Array, n_clusters: int, n_iters: int = 20,
     ([0.5, 8.5], [0.25, 0.25, 0.25, 0.25])
     """
     check_whole("n_clusters", n_clusters, 1, len(rows))
-    check_whole("n_iters", n_iters, 0, float("inf"))
+    check_whole("n_iters", n_iters, 0)
     rows = jax.lax.stop_gradient(rows)
 
     def _iteration(_, centroids: jax.Array) -> jax.Array:

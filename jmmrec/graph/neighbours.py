@@ -11,6 +11,7 @@ from jmmrec.data.cache import cached
 from jmmrec.data.dataset import Modality
 from jmmrec.errors import ConfigError, DataError, check_choice
 from jmmrec.graph.adjacency import Adjacency, adjacency
+from jmmrec.graph.propagate import products_at
 from jmmrec.retrieval.topk import MEMORY, extremes
 from jmmrec.retrieval.vectors import normalise_rows
 
@@ -72,9 +73,9 @@ def _nearest(features: np.ndarray, k: int) -> dict[str, np.ndarray]:
 
 
 def _cosines(features: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Of every item and each of its neighbours, (n, k); one neighbour at a time, since features may be wide."""
-    unit = np.asarray(normalise_rows(jnp.asarray(features)))
-    return np.stack([np.einsum("nd,nd->n", unit, unit[column]) for column in near.T], axis=1)
+    """Of every item and each of its neighbours, (n, k)."""
+    unit, rows = normalise_rows(jnp.asarray(features)), np.repeat(np.arange(len(near)), near.shape[1])
+    return np.asarray(jax.jit(products_at)(unit, rows, unit, near.ravel())).reshape(near.shape)
 
 
 def neighbour_lists(

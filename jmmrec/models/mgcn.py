@@ -72,7 +72,7 @@ class Mgcn(Backbone):
         check_range("cl_weight", self.cl_weight, 0, float("inf"))
         check_range("tau", self.tau, 0, float("inf"), open_low=True)
         check_range("reg", self.reg, 0, float("inf"))
-        check_whole("nominal_batch", self.nominal_batch, 1, float("inf"))
+        check_whole("nominal_batch", self.nominal_batch, 1)
 
     def prepare(self, data: TrainingData) -> dict:
         """User-item graph, one item graph for each modality, features."""

@@ -46,7 +46,7 @@ def item_knn(data: TrainingData | Dataset, k: int = 100, shrink: float = 0.0) ->
     >>> [f"{score:.3f}" for score in item_knn(d, k=1)(np.array([2]))[0]]
     ['0.816', '0.000', '0.577']
     """
-    check_whole("k", k, 1, float("inf"))
+    check_whole("k", k, 1)
     check_range("shrink", shrink, 0, float("inf"))
     ones = np.ones(len(data.train), np.float32)
     rows = scipy.sparse.csr_array((ones, tuple(data.train.T)), shape=(data.n_users, data.n_items))

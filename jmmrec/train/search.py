@@ -60,6 +60,13 @@ class WarmupConfig:
         return self.strategy in ("hybrid", "all") or (self.strategy == "static" and len(self.thresholds) > 1)
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The options that this strategy depends on."""
+        static = ("thresholds", "static_rule") if self.strategy in ("static", "all") else ()
+        dynamic = ("gap", "dynamic_rule", "dynamic_min_epoch") if self.strategy not in ("none", "static") else ()
+        return ("strategy", *static, *dynamic, *(("span",) if self.strategy in ("hybrid", "all") else ()))
+
+    @property
     def strategies(self) -> tuple[str, ...]:
         """What a search with these options compares, the chosen one last."""
         return STRATEGIES if self.strategy == "all" else ("none", self.strategy)

@@ -202,11 +202,15 @@ def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:
     path, row = tmp_path / "a.csv", {"data": "toy", "model": "bpr", "seeds": 3, "mean": 0.1}
     shelf.write_rows(path, [row, row | {"model": "vbpr"}])
     before = path.read_text()
-    for fewer in ([row], [row, row | {"model": "vbpr", "seeds": 2}], []):
-        with pytest.raises(SystemExit, match=r"toy, vbpr from 3 seeds, more than is selected|nothing is finished"):
-            shelf.write_rows(path, fewer)
+    for fewer in ([row], [row, row | {"model": "vbpr", "seeds": 2}]):
+        assert shelf.write_rows(path, fewer).name == "a-selection.csv"
+        assert "a.csv has toy, vbpr from more seeds than are finished here" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="nothing is finished yet"):
+        shelf.write_rows(path, [])
     assert path.read_text() == before
-    shelf.write_rows(path, [row | {"seeds": 4}, row | {"model": "vbpr"}, row | {"model": "new"}])
+    assert shelf.write_rows(path, [row | {"seeds": 4}, row | {"model": "vbpr"}, row | {"model": "new"}]) == path
+    both = [row | {"warmup": "none", "seeds": 5}, row | {"warmup": "static"}]  # the baseline may have more seeds
+    assert shelf.write_rows(shelf.write_rows(tmp_path / "b.csv", both), both).name == "b.csv"
     parser = shelf.options("about", "runs", names=("bpr",))
     assert parser.parse_args(["--seeds", "4"]).seeds == (4,) and parser.parse_args([]).seeds == (0, 1, 2)
     for wrong, said in ((["--seeds", "5:2"], "write 0:5 for five"), (["--models", "vbrp"], "invalid choice: 'vbrp'")):

@@ -196,7 +196,7 @@ SMOOTH: dict[str, tuple[Callable, tuple]] = {
         (table(2, WIDTH), ITEM),
     ),
     "split_channels": (lambda u, i: split_channels(("id", "image", "text"), u, i), (USER, ITEM)),
-    "cosine_gap": (lambda online: cosine_gap(online, USER, jnp.asarray(MASK)), (BLOCKS[0],)),
+    "cosine_gap": (lambda online: cosine_gap(online, jnp.asarray(USER, online.dtype), jnp.asarray(MASK)), (BLOCKS[0],)),
     "edge_products": (lambda x, y: edge_products(EDGES, x, y), (USER, ITEM)),
     "edge_softmax": (lambda s: edge_softmax(EDGES, s), (table(len(PAIRS)),)),
     "edge_softmax_kept": (lambda s: edge_softmax(EDGES.T, s, jnp.arange(len(PAIRS)) % 3 > 0), (table(len(PAIRS)),)),
