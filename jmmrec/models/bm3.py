@@ -28,8 +28,8 @@ class Bm3(Backbone):
     """BM3 over any number of modalities.
 
     Attributes:
-      embed_dim: width of all tables. n_layers: L. drop: p, fraction of entries dropped from targets.
-      modal_weight: c. reg: ρ.
+      embed_dim: width of all tables. n_layers: L, of propagation. drop: p, fraction of entries dropped from targets.
+      modal_weight: c, of the modalities' terms. reg: ρ, weight of the regulariser.
       vt_space: tables that virtual triplets see in training: `scored`, Π h as in evaluation, or `pre`, h.
       train_raw_feats: the features are trained, as in the public code; False keeps them fixed and saves
         two optimiser moments for each feature value.

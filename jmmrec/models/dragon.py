@@ -36,12 +36,12 @@ class Dragon(Backbone):
 
     Attributes:
       embed_dim: width of one modality's table; final vectors hold all of them. hidden: width inside the MLPs.
-      n_ui_layers: L. n_mm_layers: n_mm, steps on the item graph. user_layers: n_u, steps on the user graph.
+      n_ui_layers: L, user-item steps. n_mm_layers: n_mm, steps among items. user_layers: n_u, steps among users.
       knn_k: neighbours of an item, itself included. visual_weight: share of the modality called image in the item
         graph; the others share the rest equally. modal_weights: shares by name, instead; must name every modality.
       user_k: k, neighbours of a user, at most 200. user_graph: by `count` of common items, or the nearest by `cosine`
         with equal weights. weight_softmax: ω passes a softmax over modalities in every step, not only at the start.
-      reg: ρ. log_base: of the ranking loss, `2` or `e`.
+      reg: ρ, weight of the regulariser. log_base: of the ranking loss, `2` or `e`.
 
     >>> Dragon(user_k=20).log_base
     '2'

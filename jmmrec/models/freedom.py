@@ -28,7 +28,7 @@ class Freedom(Backbone):
     """FREEDOM over any number of modalities.
 
     Attributes:
-      embed_dim: width of all tables. n_ui_layers: L. n_mm_layers: steps on the item graph.
+      embed_dim: width of all tables. n_ui_layers: L, on the user-item graph. n_mm_layers: steps on the item graph.
       knn_k: neighbours of an item, itself included. knn_norm: `uniform` (1/k) or `weighted` (by cosine).
       visual_weight: α of the modality called image; the others share the rest equally.
       modal_weights: α by name, instead; must name every modality.

@@ -54,8 +54,8 @@ class Grcn(Backbone):
     """GRCN over any number of modalities.
 
     Attributes:
-      embed_dim: d, width of each block of the final vectors. n_layers: L. n_routing: R; the paper has 3.
-      choose: weight of an edge from those of the modalities, their `max` or `mean`.
+      embed_dim: d, width of each block of the final vectors. n_layers: L, of propagation. n_routing: R, rounds of
+        routing; the paper has 3. choose: weight of an edge from those of the modalities, their `max` or `mean`.
       reg: weight of the regulariser.
       reg_whole: it also takes the mean square of all preferences of the modality called image, visual or v,
         as in the public code.

@@ -35,10 +35,10 @@ class Hccf(Backbone):
     """HCCF.
 
     Attributes:
-      embed_dim: width of the tables. n_layers: L. n_hyper: K, hyperedges of users and of items.
+      embed_dim: width of the tables. n_layers: L, steps. n_hyper: K, hyperedges of users and of items.
       variant: `torch` (authors' later code), `tf` (paper) or `sparse` (authors' code for sparse data).
       drop: fraction of the entries of Â, and of Γ, dropped in every training step anew for each layer.
-      ssl_weight: λ. tau: τ. candidates: k over the different nodes of the `batch`, or over `all`.
+      ssl_weight: λ, of the contrast. tau: its τ. candidates: k over the nodes of the `batch`, or over `all`.
       detach_graph: the contrast sends no gradient into G. main: ranking loss, `bpr` or `hinge`, max(0, 1 - margin).
       reg: weight of the sum of squares of all parameters. mult: m of `sparse`. slope: of φ.
       norm: normalisation of the graph, see `jmmrec.graph.edge_values`.

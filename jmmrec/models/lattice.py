@@ -37,7 +37,7 @@ class Lattice(Backbone):
       n_layers: n, steps on the item graph. knn_k: k, neighbours of an item, itself included.
       lambda_coeff: λ, share of the raw features' graph. rebuild: the learned graph once an `epoch` or every `batch`.
       edge_norm: of the user-item graph, see `jmmrec.graph.edge_values`. train_raw_feats: the features are trained, too.
-      reg: ρ. nominal_batch: B, which does not follow the rows in a batch, as in the public code.
+      reg: ρ, weight of the regulariser. nominal_batch: B, fixed whatever rows a batch has, as in the public code.
 
     >>> Lattice(cf_model="mf").rebuild
     'epoch'

@@ -37,8 +37,8 @@ class LgmRec(Backbone):
         the last layer counts. n_hyper_layers: how often items go to their hyperedges and back.
       hyper_num: hyperedges of a modality. keep_rate: of hyperedge entries in training, the rest is dropped.
       alpha: α, weight of the global tables. tau: τ of the hyperedges' softmax and of the contrast.
-      cl_weight: c. hcl_reduction: `sum` (public code) or `mean` over the batch. reg: weight of the norms of batch rows.
-      eval_gumbel: `fixed` noise in evaluation, one draw for good, or `off`.
+      cl_weight: c, weight of the contrast. hcl_reduction: `sum` (public code) or `mean` over the batch. reg: weight
+        of the norms of batch rows. eval_gumbel: `fixed` noise in evaluation, one draw for good, or `off`.
 
     Each pair of modalities counts once in the contrast: of the two the visual one, else the first by name, is compared
     with all rows of the other. A lone modality has no contrast.

@@ -24,7 +24,7 @@ class LightGcn(Backbone):
     """LightGCN.
 
     Attributes:
-      embed_dim: width of the tables. n_layers: L.
+      embed_dim: width of the tables. n_layers: L, of propagation.
       reg: weight of the regulariser on layer-0 rows. reg_form: `l2sq` (authors) or `norm` (PyTorch toolbox).
       init_with: `xavier_uniform`, or `normal` with standard deviation 0.1 as the authors' code.
       norm: normalisation of the graph, see `jmmrec.graph.edge_values`.

@@ -40,7 +40,7 @@ class LightGcnM(Backbone):
     """LightGCN-M.
 
     Attributes:
-      embed_dim: width of ids and of each modality. n_layers: L. norm: of Â, see `jmmrec.graph.edge_values`.
+      embed_dim: width of ids and of each modality. n_layers: L, steps. norm: of Â, see `jmmrec.graph.edge_values`.
       variant: where features enter, `late` (two steps over the graph, beside the ids), `channels` (a LightGCN of its
         own for each modality, with the same users), `early` (in the items' layer 0) or `elliot` (not propagated).
       fusion: what stands side by side makes a score by the `sum` of the products, or goes through a `linear` map; in

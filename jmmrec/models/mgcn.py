@@ -32,9 +32,9 @@ class Mgcn(Backbone):
     """MGCN over any number of modalities.
 
     Attributes:
-      embed_dim: width of all tables. n_ui_layers: L. n_layers: steps on the item graphs.
+      embed_dim: width of all tables. n_ui_layers: L, on the user-item graph. n_layers: steps on the item graphs.
       knn_k: neighbours of an item, itself included. knn_norm: `weighted` (by cosine) or `uniform` (1/k).
-      cl_weight: c. tau: τ of the contrast. reg: weight of the squares.
+      cl_weight: c, weight of the contrast. tau: τ of the contrast. reg: weight of the squares.
       nominal_batch: B, by which they are divided whatever the batch holds, as in the public code.
       train_raw_feats: the features are trained, as in the public code; False keeps them fixed and saves two
         optimiser moments for each feature value.

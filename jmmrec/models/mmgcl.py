@@ -38,11 +38,11 @@ class Mmgcl(Backbone):
     """MMGCL over any number of modalities.
 
     Attributes:
-      embed_dim: d, width of every channel. n_layers: L. norm: of all graphs, see `jmmrec.graph.edge_values`.
-      ssl: what is contrasted, the two views of users and of items (`paper`), users with items of the first view, twice
-        (`code`), or users of the first view with items of each (`port`).
-      ssl_weight: α. tau: τ. drop: share of edges (in `node_drop` of users and of items) left out.
-      ed: the first view's edges are drawn `per_channel`, or once (`shared`).
+      embed_dim: d, width of every channel. n_layers: L, of propagation. norm: of all graphs, see
+        `jmmrec.graph.edge_values`. ssl: what is contrasted, the two views of users and of items (`paper`), users with
+        items of the first view, twice (`code`), or users of the first view with items of each (`port`).
+      ssl_weight: α, weight of the contrast. tau: τ, temperature. drop: share of edges (in `node_drop` of users and of
+        items) left out. ed: the first view's edges are drawn `per_channel`, or once (`shared`).
       mask: the masked modality's I_m becomes `random` or `zero`, or its channel loses nodes (`node_drop`).
       cn: whether `paper` has the challenging negative n, with a modality other than the masked one, if there is any.
       modal_weights: how often each modality is masked, by name; must name every modality. Default: all as often.

@@ -33,7 +33,7 @@ class MmGcn(Backbone):
     """MMGCN over any number of modalities.
 
     Attributes:
-      embed_dim: d, width of ids and of every layer but the first. n_layers: L.
+      embed_dim: d, width of ids and of every layer but the first. n_layers: L, of propagation.
       latent: width to which the modality called image, visual or v is projected; the others keep theirs.
       project_all: all are projected to `latent`, as in the paper; saves much where features are wide.
       concat: H and Y side by side; False adds them up, X_{l+1} = φ(H G_lᵀ + g_l + Y).

@@ -36,7 +36,7 @@ class Mmssl(Hooks):
 
     Attributes:
       embed_dim: width of all tables. mode: `port`, `published` or `paper`.
-      n_layers: L. n_heads: heads of the attention between modalities.
+      n_layers: L, of propagation. n_heads: heads of the attention between modalities.
       reg: weight of the regulariser on final rows. feat_reg: φ, of modal vectors. ssl_weight: κ, of the contrasts.
       tau: their temperature. adv_weight: γ, of the discriminator's word. id_rate: η. model_rate: ω.
       feature_dropout: of F_m, in training, not in the port. disc_rate: learning rate of the discriminator.

@@ -33,9 +33,9 @@ class Ncl(Backbone):
     """NCL.
 
     Attributes:
-      embed_dim: width of the tables. n_layers: L. norm: of the graph, see `jmmrec.graph.edge_values`.
+      embed_dim: width of the tables. n_layers: L, of propagation. norm: of the graph, see `jmmrec.graph.edge_values`.
       tau: τ of both contrasts. hyper_layers: h; the context is 2 h steps away.
-      ssl_weight: λ. alpha: α, weight of items beside users. proto_weight: ρ.
+      ssl_weight: λ, weight of the contrast. alpha: α, weight of items beside users. proto_weight: ρ.
       n_clusters: of users and of items; where there are fewer, as many as there are.
       kmeans_iters: iterations of k-means. warmup: epochs without p.
       reduce: `sum`, B is nominal_batch, or `mean`, B is 1. nominal_batch: rows that the authors' sums run over.

@@ -30,7 +30,7 @@ class Ngcf(Backbone):
     """NGCF.
 
     Attributes:
-      embed_dim: width of the tables and of every layer; final vectors hold 1 + L of them. n_layers: L.
+      embed_dim: width of the tables and of every layer; final vectors hold 1 + L of them. n_layers: L, of propagation.
       norm: Â, `row_selfloop` as above, `mean_plus_i` for D^-1 A + I, `mean` for D^-1 A, or the paper's `sym_plus_i`,
         D^-1/2 A D^-1/2 + I.
       act_on: φ of the `sum`, or of both `terms` and then their sum (authors' code).

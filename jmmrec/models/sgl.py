@@ -29,12 +29,12 @@ class Sgl(Backbone):
     """SGL.
 
     Attributes:
-      embed_dim: width of the tables. n_layers: L.
+      embed_dim: width of the tables. n_layers: L, of propagation.
       augment: how sub-graphs are drawn, `ed` without some edges, `nd` without some nodes, `rw` anew in every layer.
       drop: fraction of edges (of users and of items in `nd`) that a sub-graph lacks.
       sampling: `exact`, the same number always, or `bernoulli`, each edge or node by itself.
       refresh: sub-graphs are drawn before every `epoch` or in every `step`.
-      ssl_weight: λ. tau: τ. ssl_side: `both`, or only the `user` or `item` term.
+      ssl_weight: λ, weight of the contrast. tau: τ, temperature. ssl_side: `both`, or only the `user` or `item` term.
       candidates: k runs over `all` nodes of the kind, or those of the `batch`.
       reg: weight of the regulariser on layer-0 rows. reg_form: `l2sq`, or `norm` (PyTorch toolbox).
       norm: normalisation of all graphs, see `jmmrec.graph.edge_values`.

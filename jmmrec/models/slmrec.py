@@ -34,10 +34,11 @@ class SlmRec(Backbone):
     """SLMRec over any number of modalities.
 
     Attributes:
-      embed_dim: d, width of every channel. n_layers: L. norm: of the graph, see `jmmrec.graph.edge_values`.
-      fusion: `concat`, F a dense layer over the channels side by side, or `mean` of the channels.
+      embed_dim: d, width of every channel. n_layers: L, of propagation. norm: of the graph, see
+        `jmmrec.graph.edge_values`. fusion: `concat`, F a dense layer over the channels side by side, or `mean` of the
+        channels.
       main: ranking loss, `infonce` within the batch, or `bpr` of cosines with the sampled negatives.
-      tau: τ of `infonce`. ssl_weight: α. ssl_tau: τ_s.
+      tau: τ of `infonce`. ssl_weight: α, weight of the contrast. ssl_tau: τ_s, its temperature.
       ssl_task: `fac` (the chain above), or InfoNCE between two views of users and of items: `fd` drops entries after
         every layer, `fm` leaves out the items' table of one channel, another one in each view, `fd+fm` does both.
       drop: fraction of entries that `fd` drops.

@@ -19,7 +19,7 @@ from jmmrec.result import Result
 from jmmrec.train import TrainConfig, WarmupConfig
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.record import RunFolder
-from jmmrec.tuning.space import Axis, Range, as_space, by_part, draw, product
+from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, product
 
 METHODS = ("grid", "random", "optuna")
 
@@ -143,9 +143,7 @@ def search(
     space, given = as_space(over), dict(given or {})
     if method != "grid" or trials is not None:
         check_whole("trials", trials or 0, 1, 1 << 20)
-    idle = [name for name in space if name.startswith(("warmup.", "mdvt.")) and name != "warmup.strategy"]
-    if idle and {**given, **space}.get("warmup.strategy", "none") == "none":
-        raise ConfigError(f"{idle[0]} changes nothing without virtual triplets; fix warmup.strategy, e.g. to hybrid.")
+    _check_read(space, given)
     dataset = data if isinstance(data, Dataset) else load(data)
     folder = None if out is None else Path(out)
     book = _Book(folder, {
@@ -161,10 +159,22 @@ def search(
     return Found(monitor, tuple(done), folder)
 
 
+def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
+    """Every option of virtual triplets is one that some of the strategies reads."""
+    options = by_part({**given, **space})["warmup"]
+    check_names("warmup", options, WarmupConfig.__dataclass_fields__)
+    asked = space.get("warmup.strategy")
+    kinds = asked.values if isinstance(asked, Choices) else (given.get("warmup.strategy", "none"),)
+    read = {f"warmup.{option}" for kind in kinds for option in WarmupConfig(kind).reads}
+    for name in (*space, *given):
+        if (name.startswith("warmup.") and name not in read) or (name.startswith("mdvt.") and set(kinds) == {"none"}):
+            told = " or ".join(map(str, kinds))
+            raise ConfigError(f"{name} changes nothing with warmup.strategy={told}; fix another, e.g. to hybrid.")
+
+
 def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, seeds, path, quiet: bool) -> Trial:
     parts = by_part(options)
     backbone = make(model, **parts["model"])
-    check_names("warmup", parts["warmup"], WarmupConfig.__dataclass_fields__)
     warmup, config = WarmupConfig(**parts["warmup"]), TrainConfig.of(backbone, **parts["config"])
     record = RunFolder(path) if path else None
     status = record.read()["status"] if record and record.exists else ""

@@ -240,6 +240,12 @@ OPTIONS = [
         (*SEARCH, "--grid", "--fixed", "warmup.gap=0.1"),
         ("warmup.gap", "--mdvt.thresholds"),
     ),
+    Bad("trials of a grid", (*SEARCH, "--grid", "--trials", "5"), ("--trials", "--over", "every cell")),
+    Bad(
+        "an option that the fixed warm-up does not read",
+        (*SEARCH, "--over", "model.reg=1", "--fixed", "warmup.strategy=static", "warmup.gap=0.1"),
+        ("warmup.gap changes nothing with warmup.strategy=static", "hybrid"),
+    ),
     Bad("a metric of a search without a rank", (*SEARCH, "--grid", "--metric", "ndcg"), ("ndcg@20",)),
     Bad("a grid without λ", (*SEARCH, "--grid", "--mdvt.lams", "0.1", "0.1"), ("lams", "once")),
     Bad("report of nothing", ("report",), ("run",)),

@@ -1,6 +1,7 @@
 """What every registered backbone owes, alone and with virtual triplets; a new one is tested by being registered."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,6 @@ from jmmrec.data import Dataset, Modality
 from jmmrec.errors import ConfigError, DataError
 from jmmrec.models import MODELS, Batch, make, name_of
 from jmmrec.train import TrainConfig, trainer, with_mdvt
-from jmmrec.train.step import TrainState, step
 
 USERS, ITEMS = 13, 11  # different from every width below, so that tables can be told apart
 SMALL = {"embed_dim": 4, "knn_k": 3, "eval_gumbel": "off", "n_clusters": 3, "warmup": 0}
@@ -66,57 +66,32 @@ def close(first, second, tolerance: float = 1e-5) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), first, second)
 
 
-def training_loss(model, static, state, batch):
-    """The training loss as a function of the parameters, at a fixed key."""
+def training_loss(model, static, state):
+    """The training loss and its parts as a function of the parameters and a batch, at a fixed key."""
     key = jax.random.key(3)
 
-    def loss(params):
+    def loss(params, batch):
         inner, aux = model.epoch(params, state, static, key)
         encoded = model.encode(params, inner, static, aux, key=key, train=True)
-        return model.loss(params, encoded, batch, key)[0]
+        return model.loss(params, encoded, batch, key)
 
     return loss
 
 
 @every_case
-def test_jit_changes_nothing_and_gradients_survive_awkward_data(name, virtual) -> None:
+def test_neither_jit_nor_padding_change_a_loss_whose_gradients_survive_awkward_data(name, virtual) -> None:
     model, dataset = build(name, virtual), data(awkward=True)
     static, params, state = prepared(model, dataset)
-    loss = training_loss(model, static, state, batch_of(dataset))
-    compiled = jax.jit(jax.value_and_grad(loss))
-    found = compiled(params)
-    close(found[0], loss(params))
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
-    at_zero = compiled(jax.tree.map(jnp.zeros_like, params))
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(at_zero))
-
-
-@every_case
-def test_padding_changes_nothing(name, virtual) -> None:
-    model, dataset = build(name, virtual), data()
-    static, params, state = prepared(model, dataset)
-    batch, optimiser = batch_of(dataset), TrainConfig().optimiser(model)
-    padded = Batch(*(jnp.pad(a, (0, 4)) for a in batch[:4]), batch.step)
-    train = TrainState(params, optimiser.init(params), state)
-    aux = model.epoch(params, state, static, jax.random.key(0))[1]
-    run = jax.jit(step, static_argnums=(0, 1))
-    (first, log), (second, other) = (
-        run(model, optimiser, train, static, aux, b, jax.random.key(0), 1e-3) for b in (batch, padded)
-    )
-    close(log, other, 1e-6)
-    # The first step of Adam is the sign of a gradient: compare the moments, not what rounding makes of zeros.
-    close(first.opt, second.opt, 1e-6)
-
-
-@every_case
-def test_an_all_masked_batch_ranks_nothing(name, virtual) -> None:
-    model, dataset = build(name, virtual), data()
-    static, params, state = prepared(model, dataset)
-    nobody = batch_of(dataset)._replace(mask=jnp.zeros(7, bool))
-    encoded = model.encode(params, state, static, model.epoch(params, state, static, jax.random.key(0))[1], train=True,
-                           key=jax.random.key(0))  # fmt: skip
-    total, parts = model.loss(params, encoded, nobody, jax.random.key(0))
-    assert float(parts["bpr"]) == 0.0 and np.isfinite(total)
+    loss, batch = training_loss(model, static, state), batch_of(dataset)
+    compiled = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    found = compiled(params, batch)
+    close(found[0], loss(params, batch))
+    padded = compiled(params, Batch(*(jnp.pad(a, (0, 4)) for a in batch[:4]), batch.step))
+    close(found, padded, 1e-6)
+    nobody = compiled(params, batch._replace(mask=jnp.zeros(len(batch.mask), bool)))
+    assert float(nobody[0][1]["bpr"]) == 0.0
+    at_zero = compiled(jax.tree.map(jnp.zeros_like, params), batch)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((found, nobody, at_zero)))
 
 
 @every_model
@@ -155,9 +130,42 @@ def fast(**options) -> TrainConfig:
     return TrainConfig(batch_size=16, patience=50, monitor="recall@5", **options)
 
 
+@functools.cache
+def counted(name: str):
+    """A trainer, and a list that grows with each trace; the tests of a model share its programs."""
+    traces = []
+
+    class Counting(MODELS[name]):
+        def encode(self, *args, train, **options):
+            traces.append(train)
+            return super().encode(*args, train=train, **options)
+
+    model = Counting(**dataclasses.asdict(build(name)))
+    return trainer(model, data().for_training(), fast(learning_rate=0.02)), traces
+
+
+@every_model
+def test_training_is_traced_once_lowers_the_loss_and_repeats_itself(name) -> None:
+    t, traces = counted(name)
+    traces.clear()  # none follow where another test has left the program
+    runs = []
+    for _ in range(2):
+        lane = t.start(0)
+        for _ in range(8):
+            lane = t.advance([lane])[0]
+        runs.append(lane)
+    dataclasses.replace(t, config=fast(learning_rate=0.01, epochs=9)).advance([t.start(1)])
+    assert traces.count(True) <= 1 and traces.count(False) <= 1
+    losses = [record["loss"] for record in runs[0].history]
+    assert losses[-1] < losses[0]
+    assert runs[0].history == runs[1].history
+    jax.tree.map(np.testing.assert_array_equal, runs[0].train.params, runs[1].train.params)
+
+
 @pytest.mark.parametrize(("name", "virtual"), [*((name, False) for name in MODELS), ("lightgcn", True)])
 def test_seeds_together_are_seeds_alone(name, virtual) -> None:
-    t = trainer(build(name, virtual), data().for_training(), fast())
+    t = trainer(build(name, virtual), data().for_training(), fast()) if virtual else counted(name)[0]
+    t = dataclasses.replace(t, config=fast())
     together = [t.start(seed) for seed in range(3)]
     alone = [t.start(seed) for seed in range(3)]
     for _ in range(2):
@@ -167,41 +175,6 @@ def test_seeds_together_are_seeds_alone(name, virtual) -> None:
         np.testing.assert_allclose(first.history[-1]["loss"], second.history[-1]["loss"], rtol=1e-5)
         # Adam turns rounding noise in zero gradients into steps of up to the learning rate.
         close(first.train.params, second.train.params, 5e-3)
-
-
-@every_model
-def test_one_trace_for_all_epochs(name) -> None:
-    traces = []
-
-    class Counting(MODELS[name]):
-        def encode(self, *args, train, **options):
-            traces.append(train)
-            return super().encode(*args, train=train, **options)
-
-    t = trainer(Counting(**dataclasses.asdict(build(name))), data().for_training(), fast())
-    lane = t.advance([t.start(0)])[0]
-    traced = len(traces)
-    assert traces.count(True) == 1 and traces.count(False) == 1
-    for _ in range(3):
-        lane = t.advance([lane])[0]
-    dataclasses.replace(t, config=fast(learning_rate=0.02, epochs=9)).advance([lane])
-    t.advance([t.start(1)])
-    assert len(traces) == traced
-
-
-@every_model
-def test_training_lowers_the_loss_and_repeats_itself(name) -> None:
-    t = trainer(build(name), data().for_training(), fast(learning_rate=0.02))
-    runs = []
-    for _ in range(2):
-        lane = t.start(0)
-        for _ in range(8):
-            lane = t.advance([lane])[0]
-        runs.append(lane)
-    losses = [record["loss"] for record in runs[0].history]
-    assert losses[-1] < losses[0]
-    assert runs[0].history == runs[1].history
-    jax.tree.map(np.testing.assert_array_equal, runs[0].train.params, runs[1].train.params)
 
 
 @every_model

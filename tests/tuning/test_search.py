@@ -81,7 +81,7 @@ def test_virtual_triplets_are_searched_too() -> None:
         ({"config.speed": [1]}, {}, "speed"),
         ({"model.reg": [0.1]}, {"method": "luck"}, "method is 'luck'"),
         ({"model.reg": Range(0.0, 1.0)}, {"method": "random"}, "trials is 0"),
-        ({"mdvt.n": [1]}, {}, "mdvt.n changes nothing without virtual triplets"),
+        ({"mdvt.n": [1]}, {}, "mdvt.n changes nothing with warmup.strategy=none"),
         ({"warmup.gap": [0.1]}, {}, "warmup.gap changes nothing"),
         ({"model.reg": [0.1]}, {"trials": 0}, "trials is 0"),
         ({"model.reg": ["abc"]}, {}, "reg is 'abc'"),

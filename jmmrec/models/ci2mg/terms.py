@@ -18,8 +18,8 @@ class Objective:
     """Eqs. 10, 12, 14, 15: weights and readings of the losses, and Eq. 13's score.
 
     Attributes:
-      contrast: λ1. reconstruct: λ2. reg: λ3, of half the squares of the batch's id rows over its size.
-      tau: of the contrast. negatives: `all` items, or those of the `batch`. symmetric: also inter to intra.
+      contrast: λ1, its weight. reconstruct: λ2, its weight. reg: λ3, of half the squares of the batch's id rows over
+        its size. tau: of the contrast. negatives: `all` items, or those of the `batch`. symmetric: also inter to intra.
       target: of the reconstruction, projected features without (`proj_sg`) or with gradient (`proj`), or the raw ones
         through a decoder (`raw_decoder`). reduce: `mean` over observed items or `sum`.
       score_norm: of each modality's block in the score, `none` or `l2`. score_user: users' blocks, `features` of
