@@ -67,6 +67,13 @@ def options(
     return parser
 
 
+def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder of data sets and which of them; `data` may be one of them."""
+    if Path(data).name in DATA and not (Path(data) / Path(data).name).exists():
+        return str(Path(data).parent), [Path(data).name]
+    return data, list(only or folders)
+
+
 def tested(ours: Any, base: Any) -> Any:
     """Difference of two (seeds, users) tables of a metric, tested; None where they are one, or there is no base.
 
@@ -123,7 +130,9 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
             print(f"the budget of {minutes:g} minutes is used up; {left} runs are left", flush=True)
             return
     if failed:
-        raise SystemExit(f"{len(failed)} of {len(jobs)} runs failed; what they said stands above.")
+        raise SystemExit(
+            f"{len(failed)} of {len(jobs)} runs failed, see above; --report writes the tables of the others."
+        )
 
 
 def _say(function: Callable[..., str], job: tuple) -> None:
@@ -187,8 +196,9 @@ def write_page(rows: Path, lines: Sequence[str]) -> None:
 
 
 def _subject(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a row is about."""
-    return tuple(str(row.get(name, "")) for name in ("data", "rate", "model", "refresh", "warmup", "row", "mask"))
+    """What a row is about, and how it was trained."""
+    names = ("data", "rate", "model", "refresh", "epochs", "warmup", "row", "mask")
+    return tuple(str(row.get(name, "")) for name in names)
 
 
 def _standing(path: Path) -> list[dict[str, str]]:

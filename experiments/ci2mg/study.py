@@ -18,6 +18,7 @@ from experiments.shelf import (
     carry_out,
     load,
     options,
+    places,
     provenance,
     shown,
     tested,
@@ -202,11 +203,12 @@ def main(
     """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished."""
     given = asked(about, rates, cells).parse_args(arguments)
     masks, seeds = Masks(given.protocol, given.mask_seed), given.seeds
+    root, sets = places(given.data, given.only, folders)
     chosen = [cell for cell in cells if given.models is None or cell.label in given.models]
     jobs = [
-        (folder, cell, rate, masks, seed, given.data, given.runs, given.epochs)
+        (folder, cell, rate, masks, seed, root, given.runs, given.epochs)
         for seed in seeds
-        for folder in given.only or folders
+        for folder in sets
         for cell in chosen
         for rate in (given.rates if cell.features else given.rates[:1])
     ]
@@ -224,12 +226,12 @@ def main(
             "",
         ],
     )
-    for folder in given.only or folders:
+    for folder in sets:
         for rate in given.rates:
             found = collect(cells, folder, rate, masks, seeds, given.runs, given.epochs)
             if found:
                 made = rows(folder, rate, masks, found, paper(table) if table else {}, base)
-                every, lines = every + made, lines + section(made)
+                every, lines = every + [row | {"epochs": given.epochs} for row in made], lines + section(made)
     other = "" if masks == Masks() else f"_{masks.protocol}{masks.seed}"
     written = write_rows(RESULTS / f"ci2mg_{name}{other}.csv", every)
     if plot:

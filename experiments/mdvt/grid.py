@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.mdvt.study import BEST_N, TITLE, asked, places
-from experiments.shelf import RESULTS, called, carry_out, load, provenance, write_page, write_rows
+from experiments.mdvt.study import BEST_N, EPOCHS, TITLE, asked
+from experiments.shelf import RESULTS, called, carry_out, load, places, provenance, write_page, write_rows
 
 LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
 FINISHED = "finished"
@@ -28,18 +28,22 @@ METRICS = ("recall@10", "recall@20", "ndcg@10")
 View = Callable[[str, str, Sequence[Any]], tuple[list[str], list[tuple[str, Any]]]]
 
 
-def grid_folder(folder: str, model: str, lams: tuple, ns: tuple, refresh: str, seed: int, runs: str) -> Path:
-    """Where one seed of a grid is trained."""
+def grid_folder(
+    folder: str, model: str, lams: tuple, ns: tuple, refresh: str, seed: int, data: str, runs: str, epochs: int
+) -> Path:
+    """Where one seed of a grid is trained; the same arguments as `search`."""
     sizes = f"lam{'_'.join(map(str, lams))}-n{'_'.join(map(str, ns))}"
-    return Path(runs) / f"{folder}-{model}-grid-{refresh}-{sizes}-seed{seed}"
+    short = "" if epochs == EPOCHS else f"-{epochs}epochs"
+    return Path(runs) / f"{folder}-{model}-grid-{refresh}-{sizes}{short}-seed{seed}"
 
 
 def held(job: tuple) -> tuple:
     """The job, or that of a larger finished grid which has its cells."""
-    folder, model, lams, ns, refresh, seed, _, runs, _ = job
+    folder, model, lams, ns, refresh, seed, _, runs, epochs = job
     for mark in sorted(Path(runs).glob(f"{folder}-{model}-grid-{refresh}-lam*-seed{seed}/{FINISHED}")):
-        grid = json.loads((mark.parent / "grid.json").read_text(encoding="utf-8"))["grid"]
-        if set(lams) <= set(grid["lams"]) and set(ns) <= set(grid["ns"]):
+        about = json.loads((mark.parent / "grid.json").read_text(encoding="utf-8"))
+        grid, same = about["grid"], about["config"]["epochs"] == epochs
+        if same and set(lams) <= set(grid["lams"]) and set(ns) <= set(grid["ns"]):
             return folder, model, tuple(grid["lams"]), tuple(grid["ns"]), *job[4:]
     return job
 
@@ -50,7 +54,7 @@ def search(
     """The grid of one seed, trained as far as it is not."""
     from jmmrec.tuning import Grid, mdvt_grid
 
-    where = grid_folder(folder, model, lams, ns, refresh, seed, runs)
+    where = grid_folder(folder, model, lams, ns, refresh, seed, data, runs, epochs)
     config = {"epochs": epochs, "checkpoint_seconds": 120}
     return mdvt_grid(
         model, load(folder, data), Grid(lams, ns, gaps=GAPS), mdvt={"refresh": refresh}, seeds=(seed,), config=config,
@@ -61,7 +65,7 @@ def search(
 def train(*job: Any) -> str:
     """`search` in a process of its own; says what it cost, and marks the folder as finished."""
     trained, once, every = search(*job).epochs
-    (grid_folder(*job[:6], job[7]) / FINISHED).touch()
+    (grid_folder(*job) / FINISHED).touch()
     return f"{job[0]}, {job[1]}, seed {job[5]}: {trained} epochs; {once} once each, {every} every cell from scratch"
 
 
@@ -89,9 +93,14 @@ def measured(grids: Sequence[Any], key: Any, label: str, where: tuple[str, str])
     return made
 
 
+def shared(grids: Sequence[Any]) -> list[Any]:
+    """The cells that the grids of all seeds have."""
+    return [key for key in grids[0].grid.cells() if all(key in grid.grid.cells() for grid in grids)]
+
+
 def best_key(grids: Sequence[Any], strategy: str) -> Any:
     """The cell with the best mean valid score over all seeds."""
-    keys = [key for key in grids[0].grid.cells() if key[0] == strategy]
+    keys = [key for key in shared(grids) if key[0] == strategy]
     return max(keys, key=lambda key: sum(sum(grid.score(key)) for grid in grids))
 
 
@@ -106,7 +115,7 @@ def everything(folder: str, model: str, grids: Sequence[Any]) -> tuple[list[str]
         f"every one of the {count} cells had.",
         *(grid.claims() for grid in grids),
     ]
-    strategies = dict.fromkeys(key[0] for key in grids[0].grid.cells())
+    strategies = dict.fromkeys(key[0] for key in shared(grids))
     found = {strategy: best_key(grids, strategy) for strategy in strategies}
     return said, [("backbone", None), *((f"{s}: {setting(key)}", key) for s, key in found.items())]
 
@@ -149,13 +158,15 @@ def main(
     for folder in chosen:
         for model in backbones:
             wanted = [job(folder, model, seed) for seed in seeds]
-            done = [one for one in wanted if (grid_folder(*one[:6], one[7]) / FINISHED).exists()]
+            done = [one for one in wanted if (grid_folder(*one) / FINISHED).exists()]
             if not done:
                 continue
             grids = [search(*one) for one in done]  # reads them, and trains nothing
             said, cells = view(folder, model, grids)
-            made = [row for label, key in cells for row in measured(grids, key, label, (folder, model))]
-            every, lines = every + made, lines + section(folder, model, made, said)
+            seen = [(label, key) for label, key in cells if key is None or key in shared(grids)]
+            made = [row for label, key in seen for row in measured(grids, key, label, (folder, model))]
+            how = {"refresh": given.refresh, "epochs": given.epochs}
+            every, lines = every + [row | how for row in made], lines + section(folder, model, made, said)
     source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     write_page(written, [f"# {title}", "", about.strip(), "", source, "", *lines])

@@ -30,7 +30,7 @@ def cells(folder: str, model: str) -> Sequence[Cell]:
         made.append(Cell(f"static0-tau{tau}-n0", (("", "MDVT (w p w/o w,n)"),), AT_ONCE, (("n", 0), *over)))
         for n in (2, 4, 8):
             made.append(Cell(f"hybrid-tau{tau}-n{n}", (("", "MDVT (w p)"),), HYBRID, (("n", n), *over)))
-            for n_min in (1, 2):
+            for n_min in (1, 2) if n > 2 else (1,):  # between 2 and 2 is plain MDVT
                 least = (("variant", (("tau", tau), ("n_min", n_min))),)
                 key = f"hybrid-tau{tau}-n{n_min}to{n}"
                 made.append(Cell(key, (("", "MDVT+ (w p)"),), HYBRID, (("n", n), *least)))

@@ -172,9 +172,9 @@ def test_processes_and_their_budget(capfd) -> None:
 def test_the_ledger_is_what_the_results_say() -> None:
     page = (ledger.HERE / "README.md").read_text(encoding="utf-8")
     assert page == ledger.ledger(), "run `make ledger` and commit experiments/README.md"
-    assert ledger.verdict([None]) == "open" and ledger.verdict([True, None]) == "holds"
-    row = {"p": "0.001", "minus_base": "-0.1"}
+    row = {"p": "0.001", "minus_base": "-0.1", "seeds": "3"}
     assert ledger.better(row) is False and ledger.better(row | {"minus_base": "+0.1"}) is True
+    assert ledger.better(row | {"p": "0.2"}) is ledger.better(row | {"seeds": "1"}) is ledger.better({}) is None
 
 
 def test_differences_hold_for_other_seeds_where_there_are_several() -> None:
@@ -190,12 +190,20 @@ def test_a_page_says_the_command_without_the_folders_of_this_machine() -> None:
     assert shelf.called("a.py", words) == "python experiments/a.py --data DATA --seeds 0:2"
 
 
-def test_one_seed_decides_nothing_in_the_ledger() -> None:
-    rows = [
-        {"data": "toy", "model": model, "metric": "recall@20", "mean": mean, "low95": "nan", "high95": "nan"}
-        for model, mean in (("CI2MG", "0.2"), ("LightGCN", "0.1"))
-    ]
-    assert ledger.first_of_all(rows)[1] == "open" and ledger.warmups("toy")([]) == ("", "open")
+def test_the_ledger_decides_nothing_that_cannot_be_told() -> None:
+    one = {"data": "toy", "model": "CI2MG", "metric": "recall@20", "rate": "0.9", "mean": "0.2", "low95": "nan",
+           "high95": "nan"}  # fmt: skip
+    others = [one | {"model": f"other {number}", "mean": "0.1"} for number in range(10)]
+    assert ledger.first_of_all([one, *others])[1] == "cannot be told"  # one seed
+    told = {"low95": "0.19", "high95": "0.21"}, {"low95": "0.09", "high95": "0.11"}
+    all_rows = [one | told[0], *(other | told[1] for other in others)]
+    assert ledger.first_of_all(all_rows)[1] == "holds"
+    assert ledger.first_of_all(all_rows[:-1])[1] == "cannot be told"  # not all of the table
+    assert ledger.first_of_all([row | {"rate": "0.5"} for row in all_rows])[1] == "open"
+    assert (
+        ledger.first_of_all([one | told[1] | {"mean": "0.1"}, others[0] | told[0] | {"mean": "0.2"}])[1] == "does not"
+    )
+    assert ledger.first_of_all([one]) == ledger.warmups("toy")([]) == ("", "open")
 
 
 def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:
@@ -220,11 +228,12 @@ def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:
 
 
 def test_a_larger_finished_grid_is_read(tmp_path) -> None:
-    where = mdvt_grid.grid_folder("toy", "vbpr", (0.1, 0.2), (2, 4), "epoch", 0, str(tmp_path))
+    where = mdvt_grid.grid_folder("toy", "vbpr", (0.1, 0.2), (2, 4), "epoch", 0, "data", str(tmp_path), 3)
     where.mkdir()
-    (where / "grid.json").write_text('{"grid": {"lams": [0.1, 0.2], "ns": [2, 4]}}')
+    (where / "grid.json").write_text('{"grid": {"lams": [0.1, 0.2], "ns": [2, 4]}, "config": {"epochs": 3}}')
     job = ("toy", "vbpr", (0.2,), (2,), "epoch", 0, "data", str(tmp_path), 3)
     assert mdvt_grid.held(job) == job
     (where / mdvt_grid.FINISHED).touch()
     assert mdvt_grid.held(job) == (*job[:2], (0.1, 0.2), (2, 4), *job[4:])
     assert mdvt_grid.held((*job[:3], (8,), *job[4:]))[3] == (8,)
+    assert mdvt_grid.held(longer := (*job[:8], 1000)) == longer and mdvt_grid.grid_folder(*longer) != where
