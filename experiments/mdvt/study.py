@@ -101,25 +101,39 @@ def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, run
 
 def collect(
     folder: str, model: str, cells: Sequence[Cell], refresh: str, seeds: Sequence[int], runs: str, epochs: int = EPOCHS
-) -> dict:
-    """label -> the finished runs (result, outcome) of its row; of several cells with one label the best on valid."""
+) -> tuple[dict[str, list[tuple]], dict[str, str]]:
+    """Of every row the finished runs, (result, outcome), and the cell: of several with one label the best on valid."""
     import jmmrec
     from jmmrec.train.record import RunFolder
 
     found: dict[str, list] = {}
     for cell in cells:
         folders = [RunFolder(run_folder(folder, model, cell, refresh, seed, runs, epochs)) for seed in seeds]
-        results = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
-        for outcome, label in cell.rows if results else ():
-            found.setdefault(label, []).append([(result, outcome or None) for result in results])
-    return {label: max(several, key=valid) for label, several in found.items()}
+        finished = [f for f in folders if f.exists and f.read()["status"] == "finished"]
+        for outcome, label in cell.rows if finished else ():
+            found.setdefault(label, []).append((finished, outcome, cell.key))
+    best = {label: max(several, key=valid) for label, several in found.items()}
+    opened = {f.path: jmmrec.open_run(f.path) for folders, _, _ in best.values() for f in folders}
+    rows = {
+        label: [(opened[f.path], outcome or None) for f in folders] for label, (folders, outcome, _) in best.items()
+    }
+    return rows, {label: key for label, (_, _, key) in best.items()}
 
 
-def valid(parts: Sequence[tuple]) -> tuple[int, float]:
+def valid(candidate: tuple) -> tuple[int, float]:
     """How many seeds of a row there are, and their mean best score on valid."""
-    lanes = [result.outcomes[outcome] if outcome else result.lanes for result, outcome in parts]
-    scores = [lane.best_score for seeds in lanes for lane in seeds.values()]
+    folders, outcome, _ = candidate
+    lanes = [f.read()["lanes"] for f in folders]  # by outcome, the chosen one last
+    ends = [one[outcome] if outcome else list(one.values())[-1] for one in lanes]
+    scores = [lane["best_valid"] for end in ends for lane in end.values()]
     return len(scores), sum(scores) / len(scores)
+
+
+def trained(parts: Sequence[tuple]) -> dict[str, str]:
+    """Of each seed of a row the epoch from which virtual triplets counted, and the best one."""
+    lanes = [lane for r, outcome in parts for lane in (r.outcomes[outcome] if outcome else r.lanes).values()]
+    since = " ".join("never" if lane.warmup.since is None else str(lane.warmup.since) for lane in lanes)
+    return {"virtual_since": since, "best_epoch": " ".join(str(lane.best_epoch) for lane in lanes)}
 
 
 def evaluations(found: Mapping[str, Sequence[tuple]], metrics: Sequence[str]) -> dict[str, Any]:
@@ -185,6 +199,13 @@ def section(made: Sequence[dict], metrics: Sequence[str]) -> list[str]:
     return [*lines, ""]
 
 
+def choices(plan: Sequence[Cell], keys: Mapping[str, str]) -> list[str]:
+    """What was chosen on valid, where a row is the best of several cells."""
+    labels = [label for cell in plan for _, label in cell.rows]
+    said = [f"{label}: {key}" for label, key in keys.items() if labels.count(label) > 1]
+    return [f"Chosen on valid: {'; '.join(said)}.", ""] if said else []
+
+
 def text(cell: Mapping[str, Any]) -> str:
     """What we find, and the paper's number."""
     return shown(cell, "minus_base", "p") + (f" ({float(cell['paper']):.4f})" if cell["paper"] else "")
@@ -239,12 +260,15 @@ def main(
     every, lines, drawn = [], [], {}
     for folder in chosen:
         for model in backbones:
-            found = collect(folder, model, cells(folder, model), given.refresh, seeds, given.runs, given.epochs)
+            plan = cells(folder, model)
+            found, keys = collect(folder, model, plan, given.refresh, seeds, given.runs, given.epochs)
             if found:
                 drawn[folder, model] = found
                 made = rows(folder, model, evaluations(found, metrics), base, metrics, paper(tables), names)
-                how = {"refresh": given.refresh, "epochs": given.epochs}
-                every, lines = every + [row | how for row in made], lines + section(made, metrics)
+                how = {label: {"setting": keys[label], **trained(parts)} for label, parts in found.items()}
+                same = {"refresh": given.refresh, "epochs": given.epochs}
+                every += [row | how[row["row"]] | same for row in made]
+                lines += section(made, metrics) + choices(plan, keys)
     source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]

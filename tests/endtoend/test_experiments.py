@@ -134,6 +134,10 @@ def test_mdvt_variants(folder, mdvt_command) -> None:
         script.run(mdvt_command)
         rows = table_of(folder, name)
         assert list(dict.fromkeys(row["row"] for row in rows)) == labels, name
+    settings = {row["row"]: row["setting"] for row in rows}
+    assert settings["MDVT"] == "hybrid" and settings["MDVT (w p)"].startswith("hybrid-tau0.")
+    assert {row["virtual_since"] for row in rows if row["row"] == "MDVT (w p w/o w,n)"} == {"0"}
+    assert "Chosen on valid: MDVT (w p): hybrid-tau0." in (folder / "results" / "mdvt_table6_7.md").read_text()
 
 
 def test_mdvt_grids_show_what_is_finished_and_train_nothing_for_it(folder, mdvt_command, monkeypatch) -> None:
