@@ -12,8 +12,8 @@ Settings: defaults of each model and of its `training`, batch 2048, patience 20 
 0, 1, 2; item-kNN's neighbours chosen on valid from 10, 20, 50, 100, 200. Test metrics under both masks: training items
 hidden, and training and valid items hidden.
 
-Expected: trained models above popularity, but for BPR, MMGCN and LGMRec on TikTok, which stay below it in Recall@10
-(the pages of BPR and LGMRec say why); what falls below LightGCN is marked, and searched by below_lightgcn.py.
+Expected: trained models above popularity, but for LGMRec on TikTok, and in Recall@10 there for BPR, VBPR, MMGCN and
+GRCN (pages of BPR, LGMRec and GRCN say why); what falls below LightGCN is marked, and searched by below_lightgcn.py.
 """
 
 import sys
