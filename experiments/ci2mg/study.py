@@ -76,11 +76,11 @@ def masked(folder: str, data: str, rate: float | None, masks: Masks, fill: bool)
 def run_folder(
     folder: str, cell: Cell, rate: float | None, masks: Masks, seed: int, runs: str, epochs: int = EPOCHS
 ) -> Path:
-    """Where a cell's seed is trained; shorter runs than the others' stay apart."""
+    """Where a cell's seed is trained: a model with its defaults is one run, however a table calls it."""
     short = "" if epochs == EPOCHS else f"-{epochs}epochs"
     where = f"{masks.protocol}{masks.seed}-{rate:g}" if cell.features and rate is not None else "any"
-    label = "".join(c if c.isalnum() else "_" for c in cell.label.lower())
-    return Path(runs) / f"{folder}-{where}-{cell.model}-{label}{short}-seed{seed}"
+    label = "-" + "".join(c if c.isalnum() else "_" for c in cell.label.lower()) if cell.options else ""
+    return Path(runs) / f"{folder}-{where}-{cell.model}{label}{short}-seed{seed}"
 
 
 def train(
