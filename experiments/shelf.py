@@ -7,8 +7,10 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -136,7 +138,15 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
 
 
 def _say(function: Callable[..., str], job: tuple) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     print("finished", function(*job), flush=True)
+
+
+def _end_with_parent() -> None:
+    """A run ends with its script, however that ended: started again, two would train in one folder."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def called(script: str, arguments: Sequence[str] | None) -> str:

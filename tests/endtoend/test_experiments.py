@@ -1,6 +1,10 @@
 """The experiment scripts run: on a small stand-in for one of their data sets, from training to both files."""
 
 import csv
+import os
+import pathlib
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -171,6 +175,33 @@ def test_processes_and_their_budget(capfd) -> None:
     assert "3 runs are left" in capfd.readouterr().out
     with pytest.raises(SystemExit, match="1 of 2 runs failed"):
         shelf.carry_out(either, [(0,), (1,)], 1)
+
+
+def noted(path: str) -> str:
+    pathlib.Path(path).write_text(str(os.getpid()))
+    return sleep(60.0)
+
+
+def gone(pid: int) -> bool:
+    stat = pathlib.Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().split()[2] == "Z"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are looked up in /proc")
+def test_runs_end_with_their_script(tmp_path) -> None:
+    note = tmp_path / "pid"
+    call = "from experiments import shelf; from tests.endtoend.test_experiments import noted\n"
+    call += f"if __name__ == '__main__': shelf.carry_out(noted, [({str(note)!r},)], 1)"
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parents[2])!r})\n{call}")
+    with subprocess.Popen([sys.executable, str(script)]) as parent:
+        end = time.monotonic() + 60
+        while not (note.exists() and note.read_text()) and time.monotonic() < end:
+            time.sleep(0.1)
+        parent.kill()
+    while not gone(int(note.read_text())) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert gone(int(note.read_text()))
 
 
 def test_the_ledger_is_what_the_results_say() -> None:
