@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+EPOCHS = 1000  # at most, where early stopping ends a run sooner
 RESULTS = Path(__file__).parent / "results"
 DATA = {
     "lfm2k": ("audio", "text", "whisper"),
@@ -67,6 +68,11 @@ def options(
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
     parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     return parser
+
+
+def shortened(epochs: int) -> str:
+    """Part of a folder's name that keeps runs of fewer epochs than the others' apart."""
+    return "" if epochs == EPOCHS else f"-{epochs}epochs"
 
 
 def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tuple[str, list[str]]:
@@ -187,7 +193,7 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     if lost:
         what = ", ".join(filter(None, _subject(lost[0])))
         kept, path = path, path.with_stem(f"{path.stem}-selection")
-        print(f"{kept.name} has {what} from more seeds than are finished here and is kept; this goes to {path.name}.")
+        print(f"{kept.name} has {what}, of which fewer seeds or none are here, and is kept; this goes to {path.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
     with open(aside, "w", newline="", encoding="utf-8") as file:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.shelf import (
     DATA,
+    EPOCHS,
     MARKS,
     RESULTS,
     called,
@@ -20,13 +21,13 @@ from experiments.shelf import (
     options,
     places,
     provenance,
+    shortened,
     shown,
     tested,
     write_page,
     write_rows,
 )
 
-EPOCHS = 1000
 METRICS = ("recall@20", "precision@20", "ndcg@20")
 OPTIONS = {"ks": (20,), "metrics": ("recall", "precision", "ndcg")}
 
@@ -77,10 +78,9 @@ def run_folder(
     folder: str, cell: Cell, rate: float | None, masks: Masks, seed: int, runs: str, epochs: int = EPOCHS
 ) -> Path:
     """Where a cell's seed is trained: a model with its defaults is one run, however a table calls it."""
-    short = "" if epochs == EPOCHS else f"-{epochs}epochs"
     where = f"{masks.protocol}{masks.seed}-{rate:g}" if cell.features and rate is not None else "any"
     label = "-" + "".join(c if c.isalnum() else "_" for c in cell.label.lower()) if cell.options else ""
-    return Path(runs) / f"{folder}-{where}-{cell.model}{label}{short}-seed{seed}"
+    return Path(runs) / f"{folder}-{where}-{cell.model}{label}{shortened(epochs)}-seed{seed}"
 
 
 def train(
@@ -213,19 +213,8 @@ def main(
         for rate in (given.rates if cell.features else given.rates[:1])
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
-    every, lines = (
-        [],
-        [
-            f"# {title}",
-            "",
-            about.strip(),
-            "",
-            MARKS.format(base=base),
-            "",
-            provenance(called(f"ci2mg/{name}.py", arguments), given.note),
-            "",
-        ],
-    )
+    source = provenance(called(f"ci2mg/{name}.py", arguments), given.note)
+    every, lines = [], [f"# {title}", "", about.strip(), "", MARKS.format(base=base), "", source, ""]
     for folder in sets:
         for rate in given.rates:
             found = collect(cells, folder, rate, masks, seeds, given.runs, given.epochs)

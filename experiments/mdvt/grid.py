@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.mdvt.study import BEST_N, EPOCHS, TITLE, asked
-from experiments.shelf import RESULTS, called, carry_out, load, places, provenance, write_page, write_rows
+from experiments.mdvt.study import BEST_N, TITLE, asked
+from experiments.shelf import RESULTS, called, carry_out, load, places, provenance, shortened, write_page, write_rows
 
 LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
 FINISHED = "finished"
@@ -33,8 +33,7 @@ def grid_folder(
 ) -> Path:
     """Where one seed of a grid is trained; the same arguments as `search`."""
     sizes = f"lam{'_'.join(map(str, lams))}-n{'_'.join(map(str, ns))}"
-    short = "" if epochs == EPOCHS else f"-{epochs}epochs"
-    return Path(runs) / f"{folder}-{model}-grid-{refresh}-{sizes}{short}-seed{seed}"
+    return Path(runs) / f"{folder}-{model}-grid-{refresh}-{sizes}{shortened(epochs)}-seed{seed}"
 
 
 def held(job: tuple) -> tuple:

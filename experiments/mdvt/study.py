@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.shelf import (
     DATA,
+    EPOCHS,
     MARKS,
     RESULTS,
     called,
@@ -27,6 +28,7 @@ from experiments.shelf import (
     options,
     places,
     provenance,
+    shortened,
     shown,
     tested,
     write_page,
@@ -40,7 +42,6 @@ TITLE = {
     "mmssl": "MMSSL",
 }  # fmt: skip
 BEST_N = {"mmgcn": 4, "slmrec": 4}
-EPOCHS = 1000
 STRATEGIES = ("none", "static", "dynamic", "hybrid")
 
 
@@ -95,8 +96,7 @@ def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: st
 def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str, epochs: int = EPOCHS) -> Path:
     """Where one seed of a cell is trained; shorter runs than the others' stay apart."""
     mined = "" if cell.mdvt is None else f"-{refresh}"
-    short = "" if epochs == EPOCHS else f"-{epochs}epochs"
-    return Path(runs) / f"{folder}-{model}-{cell.key}{mined}{short}-seed{seed}"
+    return Path(runs) / f"{folder}-{model}-{cell.key}{mined}{shortened(epochs)}-seed{seed}"
 
 
 def collect(

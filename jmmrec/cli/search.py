@@ -78,8 +78,8 @@ def run(argv: list[str]) -> int:
     parse_metric(given.metric)
     if given.grid == bool(given.over):
         raise ConfigError("say what to search: either --over with options and their values, or --grid for MDVT's.")
-    for option in ("method", "trials", "search_seed") if given.grid else ():
-        if getattr(given, option) != Search.__dataclass_fields__[option].default:
+    for option in options.changed(given) if given.grid else ():
+        if option in ("method", "trials", "search_seed"):
             raise ConfigError(f"--{option.replace('_', '-')} is for --over; --grid trains every cell of MDVT's grid.")
     data = given.hiding.apply(given.reading.load(given.data))
     out = given.out or Path("runs", f"{data.name}-{given.model}-{'grid' if given.grid else 'search'}")

@@ -247,7 +247,7 @@ def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:
     before = path.read_text()
     for fewer in ([row], [row, row | {"model": "vbpr", "seeds": 2}]):
         assert shelf.write_rows(path, fewer).name == "a-selection.csv"
-        assert "a.csv has toy, vbpr from more seeds than are finished here" in capsys.readouterr().out
+        assert "a.csv has toy, vbpr, of which fewer seeds or none are here" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="nothing is finished yet"):
         shelf.write_rows(path, [])
     assert path.read_text() == before

@@ -99,9 +99,8 @@ def test_items_without_a_modality_have_an_empty_view_and_teach_nothing(n_layers)
     static, params, state = prepared(model, dataset)
     encoded = model.encode(params, state, static, (), key=KEY, train=True)
     assert not np.any(np.asarray(encoded.modal["text"][1])[1]) and np.any(np.asarray(encoded.modal["text"][1])[0])
-    gradient = jax.grad(training_loss(model, static, state), has_aux=True)(params, batch_of(dataset))[0]["features"][
-        "text"
-    ]
+    loss = training_loss(model, static, state)
+    gradient = jax.grad(loss, has_aux=True)(params, batch_of(dataset))[0]["features"]["text"]
     assert not np.any(np.asarray(gradient)[1]) and np.any(np.asarray(gradient)[0])
 
 

@@ -155,15 +155,16 @@ def test_order_and_number_of_modalities(name, first, second) -> None:
     close(*logs, 1e-5)
 
 
-def test_lanes_train_together() -> None:
+def test_lanes_train_together_as_alone() -> None:
     model = build("paper")
     config = TrainConfig.of(model, batch_size=16, monitor="recall@5", learning_rate=0.02)
     t = trainer(model, shared.data().for_training(), config)
-    lanes = [t.start(0), t.start(1)]
+    lanes, alone = [t.start(0), t.start(1)], t.advance([t.start(0)])[0]
     for _ in range(6):
         lanes = t.advance(lanes)
     losses = [record["parts"]["bpr"] for record in lanes[0].history]
     assert losses[-1] < losses[0] and {"disc_total", "adversarial"} <= set(lanes[0].history[0]["parts"])
+    np.testing.assert_allclose(alone.history[0]["loss"], lanes[0].history[0]["loss"], rtol=1e-4)
 
 
 def test_published_graphs_live_for_two_batches() -> None:
