@@ -23,17 +23,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from experiments.compare import MARKS, shown, tested
 from experiments.shelf import (
     DATA,
-    MARKS,
     RESULTS,
     called,
     carry_out,
     load,
     options,
     provenance,
-    shown,
-    tested,
     write_page,
     write_rows,
 )

@@ -2,8 +2,9 @@
 
     make ledger        # or: python experiments/ledger.py
 It writes experiments/README.md. A claim whose file is not there is said to be open; a verdict is a rule over numbers:
-"holds" where every difference that the claim is about is positive at p < .01, "partly" where some are, "does not" where
-none is and the 95 % interval of one or more lies below zero, else "cannot be told": one seed, or too much chance.
+"holds" where every difference that the claim is about goes its way at p < .01, "partly" where some do, "does not" where
+none does and the 95 % interval of one or more lies on the other side of zero, else "cannot be told": one seed, or too
+much chance.
 """
 
 import ast
@@ -11,6 +12,7 @@ import csv
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -43,13 +45,15 @@ def read(name: str) -> Rows:
 
 
 def beyond(row: dict[str, str], gap: str, sign: str, level: float = 0.01) -> bool:
-    """Whether a row with several seeds is better (`+`) or worse (`-`) than its base beyond chance."""
-    return bool(row.get("p")) and row["seeds"] != "1" and float(row["p"]) < level and row[gap].startswith(sign)
+    """Whether a row with several seeds is better (`+`) or worse (`-`) than another one beyond chance."""
+    p = row.get("p_other" if gap == "minus_other" else "p")
+    return bool(p) and row["seeds"] != "1" and float(p) < level and row[gap].startswith(sign)
 
 
-def better(row: dict[str, str], gap: str = "minus_base") -> bool | None:
-    """Whether a row is better than its base; None where that cannot be told."""
-    return True if beyond(row, gap, "+") else False if beyond(row, gap, "-", 0.05) else None
+def better(row: dict[str, str], gap: str = "minus_base", sign: str = "+") -> bool | None:
+    """Whether a row is better (`-`: worse) than another one; None where that cannot be told."""
+    other = "-" if sign == "+" else "+"
+    return True if beyond(row, gap, sign) else False if beyond(row, gap, other, 0.05) else None
 
 
 def verdict(found: Sequence[bool | None]) -> str:
@@ -81,15 +85,44 @@ def warmups(data: str) -> Callable[[Rows], tuple[str, str]]:
     return ours
 
 
-def strategies(data: str, model: str) -> Callable[[Rows], tuple[str, str]]:
-    """All warm-ups against the backbone in an MDVT table of ours, Recall@10."""
+def differences(
+    data: str,
+    model: str,
+    about: Callable[[str], bool] = lambda label: label != "backbone",
+    gap: str = "minus_base",
+    sign: str = "+",
+    metric: str = "recall@10",
+) -> Callable[[Rows], tuple[str, str]]:
+    """Rows of a table of ours `about` which it is claimed that they are better (`-`: worse) than another one."""
+    low, high = ("diff_low95", "diff_high95") if gap == "minus_base" else ("other_low95", "other_high95")
 
     def ours(rows: Rows) -> tuple[str, str]:
-        mine = [r for r in rows if (r["data"], r["model"], r["metric"]) == (data, model, "recall@10")]
-        gaps = [f" ({r['diff_low95']} to {r['diff_high95']})" if r["p"] else "" for r in mine]
-        told = [f"{r['row']} {float(r['mean']):.4f}{gap}" for r, gap in zip(mine, gaps, strict=True)]
-        said = f"R@10, {mine[0]['seeds']} seeds: {', '.join(told)}" if mine else ""
-        return said, verdict([better(r) for r in mine if r["row"] != "backbone"])
+        mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, model, metric)}
+        found = {label: row for label, row in mine.items() if about(label)}
+        if not found:
+            return "", "open"
+        others = dict.fromkeys("backbone" if gap == "minus_base" else row["other"] for row in found.values())
+        told = [f"{other} {float(mine[other]['mean']):.4f}" for other in others if other in mine]
+        gaps = [f" ({row[low]} to {row[high]})" if row[low] else "" for row in found.values()]
+        told += [
+            f"{label} {float(row['mean']):.4f}{more}" for (label, row), more in zip(found.items(), gaps, strict=True)
+        ]
+        seeds = next(iter(found.values()))["seeds"]
+        name = metric.replace("recall", "R").replace("ndcg", "N")
+        said = f"{name}, {seeds} seed{'s' * (seeds != '1')}: {', '.join(told)}"
+        return said, verdict([better(row, gap, sign) for row in found.values()])
+
+    return ours
+
+
+def ladder(data: str) -> Callable[[Rows], tuple[str, str]]:
+    """CI²MG's parts, each against the row before it, 90 % missing."""
+
+    def ours(rows: Rows) -> tuple[str, str]:
+        kept = [row | {"row": row["model"], "model": ""} for row in rows if float(row["rate"]) == 0.9]
+        return differences(data, "", lambda label: label.startswith(("+", "CI2MG")), "minus_other", "+", "recall@20")(
+            kept
+        )
 
     return ours
 
@@ -110,22 +143,59 @@ def above_lightgcn(rows: Rows) -> tuple[str, str]:
     return "R@20 against LightGCN at p < .01: " + ". ".join(told), "no claim"
 
 
-def first_of_all(rows: Rows) -> tuple[str, str]:
-    """CI²MG against the best other row of Table 2 in ours with 90 % missing, Recall@20; decided by all eleven rows."""
-    told, found = [], []
-    rows = [r for r in rows if r["metric"] == "recall@20" and float(r["rate"]) == 0.9]
-    for data in dict.fromkeys(r["data"] for r in rows):
-        ours, *others = sorted((r for r in rows if r["data"] == data), key=lambda r: r["model"] != "CI2MG")
-        if ours["model"] == "CI2MG" and others:
-            best = max(others, key=lambda r: float(r["mean"]))
-            told.append(f"{data}: CI²MG {float(ours['mean']):.4f}, {best['model']} {float(best['mean']):.4f}, best of "
-                        f"{len(others)} others")  # fmt: skip
-            above, below = float(ours["low95"]) > float(best["high95"]), float(ours["high95"]) < float(best["low95"])
-            found.append(False if below else True if above and len(others) == 10 else None)
-    return "; ".join(told), verdict(found)
+def first_of_all(others: int, rates: Sequence[float] = (0.9,)) -> Callable[[Rows], tuple[str, str]]:
+    """CI²MG against the best of so many others at these rates, Recall@20; decided where all of them are there."""
+
+    def ours(rows: Rows) -> tuple[str, str]:
+        told, found = [], []
+        rows = [r for r in rows if r["metric"] == "recall@20" and float(r["rate"]) in rates]
+        for data, rate in dict.fromkeys((r["data"], r["rate"]) for r in rows):
+            here = [r for r in rows if (r["data"], r["rate"]) == (data, rate)]
+            mine, *rest = sorted(here, key=lambda r: r["model"] != "CI2MG")
+            if mine["model"] == "CI2MG" and rest:
+                best = max(rest, key=lambda r: float(r["mean"]))
+                told.append(f"{data}, {100 * float(rate):.0f} %: CI²MG {float(mine['mean']):.4f}, {best['model']} "
+                            f"{float(best['mean']):.4f}, best of {len(rest)} others")  # fmt: skip
+                above = float(mine["low95"]) > float(best["high95"])
+                below = float(mine["high95"]) < float(best["low95"])
+                found.append(False if below else True if above and len(rest) == others else None)
+        return "; ".join(told), verdict(found)
+
+    return ours
 
 
 OURS = "selected on valid, thresholds too; features and sets that can be had"
+SETS = ("lfm2k", "tiktok")
+
+
+def studies(data: str) -> list[Claim]:
+    """What MDVT's other tables and figures say, about FREEDOM (Table 4: LGMRec) on one data set."""
+
+    def claim(where: str, says: str, file: str, *about: Any, model: str = "freedom") -> Claim:
+        return Claim(f"MDVT, {where}", f"{says} ({data})", f"mdvt_{file}.csv", differences(data, model, *about), OURS)
+
+    other, ndcg = "minus_other", "ndcg@10"
+    return [
+        claim("Figure 2", "without aggregation or scaling it is worse", "fig3",
+              lambda r: r.startswith("w/o"), other, "-"),
+        claim("Table 3", "similarity from some channels is worse than from all", "table3",
+              lambda r: r.startswith("MDVT_") and r not in ("MDVT_F1", "MDVT_F2"), other, "-"),
+        claim("Table 3", "choice by frequency alone (F1) hurts", "table3", lambda r: r == "MDVT_F1", "minus_base", "-"),
+        claim("Table 3", "frequency among similar items (F2) is worse than similarity", "table3",
+              lambda r: r == "MDVT_F2", other, "-"),
+        claim("Table 4", "AMR adds to MDVT on LGMRec", "table4", lambda r: r == "+M+A", other, model="lgmrec"),
+        claim("Table 5", "g of .3 and more is worse than .1", "table5",
+              lambda r: r.partition("=")[2] in ("0.3", "0.4", "0.5"), other, "-"),
+        claim("Tables 6, 7", "a threshold in place of n is worse than MDVT", "table6_7",
+              lambda r: "w/o" in r, other, "-", ndcg),
+        claim("Tables 6, 7", "MDVT+ is better than MDVT", "table6_7",
+              lambda r: r.startswith("MDVT+"), other, "+", ndcg),
+        claim("Figure 7", "λ of .2 is best", "fig7_8", lambda r: r.startswith("λ") and r != "λ = 0.2", other, "-"),
+        claim("Figure 8", "n of 2 is best", "fig7_8", lambda r: r.startswith("n") and r != "n = 2", other, "-"),
+        claim("Figure 9", "a span of 1 is worse than 2", "fig9", lambda r: r == "s = 1", other, "-"),
+    ]  # fmt: skip
+
+
 CLAIMS = (
     Claim("MDVT, Table 2", "every warm-up helps FREEDOM on TikTok (R@10 .0589; .0629, .0622, .0629)",
           "warmup_strategies.csv", warmups("tiktok"), f"{OURS}: image and audio; s 1, T 20; mined once an epoch"),
@@ -134,12 +204,17 @@ CLAIMS = (
     Claim("MDVT, Table 2", "the same on a data set that the paper does not have, Last.fm-2K",
           "warmup_strategies.csv", warmups("lfm2k"), f"{OURS}; s 1, T 5 and 20; mined every batch"),
     *(Claim("MDVT, Table 2", f"every warm-up helps {model} on TikTok", "mdvt_table2.csv",
-            strategies("tiktok", model.lower()), f"{OURS}: image and audio")
+            differences("tiktok", model.lower()), f"{OURS}: image and audio")
       for model in ("MMGCN", "SLMRec", "DRAGON", "LGMRec", "MMSSL")),
     Claim("MDVT, Table 2", "the same for FREEDOM with s 2 and all six thresholds", "mdvt_table2.csv",
-          strategies("tiktok", "freedom"), f"{OURS}: image and audio"),
-    Claim("CI²MG, Table 2", "best of eleven models with 90 % missing", "ci2mg_table2.csv", first_of_all,
+          differences("tiktok", "freedom"), f"{OURS}: image and audio"),
+    *(claim for data in SETS for claim in studies(data)),
+    Claim("CI²MG, Table 2", "best of eleven models with 90 % missing", "ci2mg_table2.csv", first_of_all(10),
           "Last.fm-2K, TikTok without text; 90 % of items lose some modalities; all rows trained by us"),
+    Claim("CI²MG, Figure 3", "best of six at 50 to 90 % missing", "ci2mg_fig3.csv",
+          first_of_all(5, (0.5, 0.6, 0.7, 0.8, 0.9)), "Last.fm-2K, TikTok without text; masks as in Table 2"),
+    *(Claim("CI²MG, Table 3", f"every part helps, {data}", "ci2mg_table3.csv", ladder(data),
+            "masks as in Table 2; features and sets that can be had") for data in SETS),
     Claim("none", "every backbone with its defaults beside LightGCN and popularity", "baselines.csv", above_lightgcn,
           "default settings"),
 )  # fmt: skip

@@ -82,36 +82,6 @@ def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tup
     return data, list(only or folders)
 
 
-def tested(ours: Any, base: Any) -> Any:
-    """Difference of two (seeds, users) tables of a metric, tested; None where they are one, or there is no base.
-
-    For other users and other seeds where both have several seeds, else over users, their values averaged over seeds.
-    """
-    from jmmrec.report.stats import crossed_test, paired_test
-
-    if base is None or base is ours:
-        return None
-    enough = min(len(ours), len(base)) > 1
-    return crossed_test(ours, base) if enough else paired_test(ours.mean(axis=0), base.mean(axis=0))
-
-
-MARKS = (
-    "▲ / ▼: better / worse than {base} at p < 0.01, uncorrected; for other users and other seeds where both have "
-    "several seeds (`jmmrec.report.crossed_test`), else over users alone."
-)
-
-
-def shown(cell: Mapping[str, Any], gap: str, p: str) -> str:
-    """Mean ± standard deviation of a row, and ▲ or ▼ where its difference to the base is beyond p < 0.01.
-
-    >>> shown({"mean": "0.25", "std": "nan", "seeds": 1, "minus_base": "+0.1", "p": "0.001"}, "minus_base", "p")
-    '0.2500 ▲'
-    """
-    spread = f" ± {float(cell['std']):.4f}" if int(cell["seeds"]) > 1 else ""
-    told = cell[p] and float(cell[p]) < 0.01
-    return f"{float(cell['mean']):.4f}{spread}" + ((" ▲" if cell[gap].startswith("+") else " ▼") if told else "")
-
-
 def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: int, minutes: float = 0.0) -> None:
     """Calls `function(*job)` for every job, each in a fresh process, so many at a time (0: in this one).
 

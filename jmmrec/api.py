@@ -31,7 +31,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.record import RunFolder, environment, model_record
+from jmmrec.train.record import RunFolder, agrees, default_record, environment, model_record
 from jmmrec.train.search import STRATEGIES
 
 
@@ -87,17 +87,21 @@ def fit(
         "seeds": list(seeds),
         "data": _data_record(dataset),
     }
-    folder = _open_folder(out, resume, record)
+    defaults = {"model": default_record(backbone)} | {
+        name: dataclasses.asdict(kind()) for name, kind in (("warmup", WarmupConfig), ("config", TrainConfig))
+    }
+    folder = _open_folder(out, resume, record, defaults)
     bound = trainer(backbone, dataset.for_training(), config)
     if folder and not folder.exists:  # only now: options that do not fit the data leave no folder behind
         folder.write(record | environment() | {"status": "running"})
     search = Search(warmup, warmup.strategies, config.reset_patience) if warmup.searches else None
-    lanes = _train(bound, search, warmup, seeds, folder, resume, quiet)
-    if folder:
-        folder.write_history(lanes)  # in one order, whether or not the run was ever interrupted
-    result = _result(bound, dataset, search, lanes, seeds, folder)
-    if folder:
-        write_result(folder, result)
+    with folder.lock() if folder else contextlib.nullcontext():
+        lanes = _train(bound, search, warmup, seeds, folder, resume, quiet)
+        if folder:
+            folder.write_history(lanes)  # in one order, whether or not the run was ever interrupted
+        result = _result(bound, dataset, search, lanes, seeds, folder)
+        if folder:
+            write_result(folder, result)
     return result
 
 
@@ -146,7 +150,9 @@ def _data_record(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any]) -> RunFolder | None:
+def _open_folder(
+    out: str | Path | None, resume: bool, record: dict[str, Any], defaults: dict[str, Any]
+) -> RunFolder | None:
     if out is None:
         if resume:
             raise ConfigError("resume needs the run folder: pass out=.")
@@ -159,11 +165,11 @@ def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any]) -
             raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
         return folder
     before = folder.read()
-    now = json.loads(json.dumps(record))
+    now, usual = json.loads(json.dumps((record, defaults)))
     for part in ("data", "model", "warmup", "config", "seeds"):
         old, new = before.get(part), now[part]
         # Where the files lie may change, what is in them may not.
-        if (old["digest"] != new["digest"]) if part == "data" and old else old != new:
+        if old["digest"] != new["digest"] if part == "data" and old else not agrees(old, new, usual.get(part)):
             raise CheckpointError(
                 f"{folder.path} was started with another {part} than now given; "
                 "resume with what is written in its run.json, or choose another folder."

@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.ci2mg.study import Cell, main
+from experiments.compare import points
 
 VALUES = {
     "K": ("hyper", "n_prototypes", (16, 64, 256)),
@@ -36,7 +37,10 @@ def cells() -> list[Cell]:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """All values."""
-    main("fig4", "CI²MG's hyper-parameters", __doc__ or "", cells(), base="defaults", arguments=arguments)
+    main(
+        "fig4", "CI²MG's hyper-parameters", __doc__ or "", cells(), base="defaults", arguments=arguments,
+        plot=lambda rows, path: points(rows, path, "recall@20", "defaults", "model"),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from experiments.compare import ALSO, MARKS, measured, shown
 from experiments.shelf import (
     DATA,
     EPOCHS,
-    MARKS,
     RESULTS,
     called,
     carry_out,
@@ -22,8 +22,6 @@ from experiments.shelf import (
     places,
     provenance,
     shortened,
-    shown,
-    tested,
     write_page,
     write_rows,
 )
@@ -135,27 +133,18 @@ def paper(table: str) -> dict[tuple[str, str, str], float]:
     return {(row["data"], row["model"], row["metric"]): float(row["percent"]) / 100 for row in rows}
 
 
-def rows(folder: str, rate: float, masks: Masks, found: Mapping[str, Any], published: Mapping, base: str) -> list[dict]:
-    """One CSV row for each model and metric, with the difference to the row named `base` and its p."""
-    from jmmrec.report.stats import interval
-
-    made = []
-    for label, (one, said) in found.items():
-        for metric in METRICS:
-            ours, other = interval(one.per_seed[metric]), found.get(base, (None,))[0]
-            test = tested(one.per_user[metric], other and other.per_user[metric])
-            target = published.get((folder, label, metric))
-            made.append(
-                {
-                    "data": folder, "protocol": masks.protocol, "mask_seed": masks.seed, "rate": rate, "model": label,
-                    "metric": metric, "split": one.split, "mask": one.mask, "seeds": len(one.seeds),
-                    "users": len(one.users), "mean": f"{ours.mean:.5f}", "std": f"{ours.std:.5f}",
-                    "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
-                    "minus_base": f"{test.difference:+.5f}" if test else "", "p": f"{test.p:.2g}" if test else "",
-                    "paper": target or "", "remark": " ".join(dict.fromkeys(said)) if metric == METRICS[0] else "",
-                }
-            )  # fmt: skip
-    return made
+def rows(where: tuple[str, float], masks: Masks, made: Sequence[dict], said: Mapping, published: Mapping) -> list[dict]:
+    """Measured rows of a data set at a rate, with the masks, the paper's numbers, and what the models say."""
+    folder, rate = where
+    about = {"data": folder, "protocol": masks.protocol, "mask_seed": masks.seed, "rate": rate}
+    found = []
+    for row in made:
+        label, metric = row["row"], row["metric"]
+        rest = {key: value for key, value in row.items() if key != "row"}
+        remark = " ".join(dict.fromkeys(said[label])) if metric == METRICS[0] else ""
+        found.append(about | {"model": label} | rest | {"paper": published.get((folder, label, metric), "")})
+        found[-1] |= {"remark": remark}
+    return found
 
 
 def section(made: Sequence[dict]) -> list[str]:
@@ -168,7 +157,7 @@ def section(made: Sequence[dict]) -> list[str]:
     lines += ["| --- | ---: |" + " ---: |" * len(METRICS) + " ---: |"]
     for label in dict.fromkeys(row["model"] for row in made):
         cells = {row["metric"]: row for row in made if row["model"] == label}
-        values = " | ".join(shown(cell, "minus_base", "p") for cell in cells.values())
+        values = " | ".join(shown(cell) for cell in cells.values())
         published = cells[METRICS[0]]["paper"]
         lines.append(
             f"| {label} | {cells[METRICS[0]]['seeds']} | {values} | {f'{published:.4f}' if published else ''} |"
@@ -195,12 +184,17 @@ def main(
     *,
     table: str = "",
     base: str = "LightGCN",
+    against: Mapping[str, str] = {},
     rates: Sequence[float] = (0.9,),
     folders: Sequence[str] = ("lfm2k", "tiktok"),
     arguments: Sequence[str] | None = None,
     plot: Callable[[list[dict], Path], None] | None = None,
 ) -> None:
-    """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished."""
+    """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished.
+
+    Args:
+      against: from a row to another one that a claim compares it with, beside `base`.
+    """
     given = asked(about, rates, cells).parse_args(arguments)
     masks, seeds = Masks(given.protocol, given.mask_seed), given.seeds
     root, sets = places(given.data, given.only, folders)
@@ -214,15 +208,20 @@ def main(
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     source = provenance(called(f"ci2mg/{name}.py", arguments), given.note)
-    every, lines = [], [f"# {title}", "", about.strip(), "", MARKS.format(base=base), "", source, ""]
+    pairs = "; ".join(f"{row} against {other}" for row, other in against.items())
+    marks = f"{MARKS.format(base=base)}{f' {ALSO} {pairs}.' if pairs else ''}"
+    every, lines = [], [f"# {title}", "", about.strip(), "", marks, "", source, ""]
     for folder in sets:
         for rate in given.rates:
             found = collect(cells, folder, rate, masks, seeds, given.runs, given.epochs)
             if found:
-                made = rows(folder, rate, masks, found, paper(table) if table else {}, base)
+                made = measured({label: one for label, (one, _) in found.items()}, METRICS, base, against.get)
+                said = {label: remark for label, (_, remark) in found.items()}
+                made = rows((folder, rate), masks, made, said, paper(table) if table else {})
                 every, lines = every + [row | {"epochs": given.epochs} for row in made], lines + section(made)
     other = "" if masks == Masks() else f"_{masks.protocol}{masks.seed}"
     written = write_rows(RESULTS / f"ci2mg_{name}{other}.csv", every)
     if plot:
         plot(every, written.with_suffix(".png"))
+        lines[7:7] = [f"![{title}]({written.stem}.png)", ""]
     write_page(written, lines)

@@ -8,6 +8,7 @@ is their mean. Settings as in table2.py.
     python experiments/ci2mg/table3.py --data DATA --jobs 2
 """
 
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,11 @@ LADDER = (
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """The whole ladder."""
-    main("table3", "CI²MG's ladder", __doc__ or "", LADDER, table="3", base="LightGCN-M", arguments=arguments)
+    below = {upper.label: lower.label for lower, upper in itertools.pairwise(LADDER)}
+    main(
+        "table3", "CI²MG's ladder", __doc__ or "", LADDER, table="3", base="LightGCN-M", against=below,
+        arguments=arguments,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

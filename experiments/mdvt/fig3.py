@@ -38,7 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
     main(
         "fig3", "MDVT without its parts", __doc__ or "", cells, metrics=("recall@10", "recall@20", "ndcg@10"),
-        models=("freedom", "lgmrec"), plot=curves, arguments=arguments,
+        models=("freedom", "lgmrec"), against=lambda _: "MDVT", plot=curves, arguments=arguments,
     )  # fmt: skip
 
 

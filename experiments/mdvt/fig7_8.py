@@ -27,7 +27,11 @@ def view(folder: str, model: str, grids: Sequence[Any]) -> tuple[list[str], list
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """The table."""
-    main("fig7_8", "λ and n", __doc__ or "", view, lams=LAMS, ns=NS, arguments=arguments)
+    best = "λ = 0.2"  # with the model's best n
+    main(
+        "fig7_8", "λ and n", __doc__ or "", view, against=lambda _: best, lams=LAMS, ns=NS,
+        arguments=arguments,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

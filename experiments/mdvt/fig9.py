@@ -24,7 +24,7 @@ def view(folder: str, model: str, grids: Sequence[Any]) -> tuple[list[str], list
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """The table."""
-    main("fig9", "Spans of the hybrid warm-up", __doc__ or "", view, arguments=arguments)
+    main("fig9", "Spans of the hybrid warm-up", __doc__ or "", view, against=lambda _: "s = 2", arguments=arguments)
 
 
 if __name__ == "__main__":

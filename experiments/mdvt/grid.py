@@ -19,7 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.mdvt.study import BEST_N, TITLE, asked
+from experiments.compare import measured, points
+from experiments.mdvt.study import ABOUT, BEST_N, TITLE, also, asked, paper, rows, text
 from experiments.shelf import RESULTS, called, carry_out, load, places, provenance, shortened, write_page, write_rows
 
 LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -68,28 +69,19 @@ def train(*job: Any) -> str:
     return f"{job[0]}, {job[1]}, seed {job[5]}: {trained} epochs; {once} once each, {every} every cell from scratch"
 
 
-def measured(grids: Sequence[Any], key: Any, label: str, where: tuple[str, str]) -> list[dict]:
-    """CSV rows of one cell over the seeds; key None is the backbone."""
-    from jmmrec.report.stats import interval
+def opened(grids: Sequence[Any], key: Any) -> Any:
+    """Merged test evaluation of one cell; key None is the backbone."""
     from jmmrec.train import merge_seeds
 
-    names, ks = ("recall", "ndcg"), (10, 20)
-    one = merge_seeds([grid.evaluate(key, metrics=names, ks=ks) for grid in grids])
+    return merge_seeds([grid.evaluate(key, metrics=("recall", "ndcg"), ks=(10, 20)) for grid in grids])
+
+
+def valid(grids: Sequence[Any], key: Any) -> str:
+    """Mean best score on valid of one cell."""
     scores = []
     for grid in grids:
         scores += [trunk.best_score for trunk in grid.trunks.values()] if key is None else grid.score(key)
-    made = []
-    for metric in METRICS:
-        ours = interval(one.per_seed[metric])
-        made.append(
-            {
-                "data": where[0], "model": where[1], "row": label, "metric": metric, "split": one.split,
-                "mask": one.mask, "seeds": len(one.seeds), "users": len(one.users), "mean": f"{ours.mean:.5f}",
-                "std": f"{ours.std:.5f}", "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
-                "valid": f"{interval(scores).mean:.5f}",
-            }
-        )  # fmt: skip
-    return made
+    return f"{sum(scores) / len(scores):.5f}"
 
 
 def shared(grids: Sequence[Any]) -> list[Any]:
@@ -130,6 +122,8 @@ def main(
     about: str,
     view: View,
     *,
+    against: Callable[[str], str | None] = lambda _: None,
+    tables: Sequence[str] = (),
     lams: Sequence[float] = (0.2,),
     ns: Sequence[int] | None = None,
     models: Sequence[str] = ("freedom",),
@@ -138,7 +132,8 @@ def main(
     """Trains what is missing of the grids, then writes what `view` asks to see of them.
 
     Args:
-      view: from data, model and grids (one a seed) to sentences and (label, cell). ns: default the model's best.
+      view: from data, model and grids (one a seed) to sentences and (label, cell). against: as in `study.main`.
+      tables: of the paper, whose numbers stand beside ours. ns: default the model's best.
     """
     parser = asked(about)
     parser.add_argument("--lams", nargs="*", type=float, default=list(lams))
@@ -163,26 +158,30 @@ def main(
             grids = [search(*one) for one in done]  # reads them, and trains nothing
             said, cells = view(folder, model, grids)
             seen = [(label, key) for label, key in cells if key is None or key in shared(grids)]
-            made = [row for label, key in seen for row in measured(grids, key, label, (folder, model))]
+            scores = {label: valid(grids, key) for label, key in seen}
+            made = measured({label: opened(grids, key) for label, key in seen}, METRICS, "backbone", against)
+            made = rows((folder, model), made, paper(tables), {})
             how = {"refresh": given.refresh, "epochs": given.epochs}
-            every, lines = every + [row | how for row in made], lines + section(folder, model, made, said)
+            made = [row | {"valid": scores[row["row"]]} | how for row in made]
+            every, lines = every + made, lines + section(made, said)
     source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
-    write_page(written, [f"# {title}", "", about.strip(), "", source, "", *lines])
+    figure = points(every, written.with_suffix(".png"), "recall@10", "backbone")
+    page = [f"# {title}", "", about.strip(), "", f"{ABOUT} {also(every)}".strip(), "", source, ""]
+    write_page(written, [*page, f"![{title}]({figure})", "", *lines])
     print("\n".join(lines))
 
 
-def section(folder: str, model: str, made: Sequence[dict], said: Sequence[str]) -> list[str]:
+def section(made: Sequence[dict], said: Sequence[str]) -> list[str]:
     """One Markdown table."""
-    lines = [f"## {folder}, {TITLE.get(model, model)}", "", *(line + "\n" for line in said)]
+    first = made[0]
+    lines = [f"## {first['data']}, {TITLE.get(first['model'], first['model'])}", "", *(line + "\n" for line in said)]
     lines += ["| | seeds | valid recall@20 | " + " | ".join(METRICS) + " |", "| --- |" + " ---: |" * (2 + len(METRICS))]
     for label in dict.fromkeys(row["row"] for row in made):
         cells = {row["metric"]: row for row in made if row["row"] == label}
-        first = cells[METRICS[0]]
-        shown = [float(cells[m]["mean"]) for m in METRICS]
-        spread = [f" ± {float(cells[m]['std']):.4f}" if first["seeds"] > 1 else "" for m in METRICS]
-        numbers = " | ".join(f"{value:.4f}{more}" for value, more in zip(shown, spread, strict=True))
-        lines.append(f"| {label} | {first['seeds']} | {float(first['valid']):.4f} | {numbers} |")
+        values = " | ".join(text(cells[metric]) for metric in METRICS)
+        one = cells[METRICS[0]]
+        lines.append(f"| {label} | {one['seeds']} | {float(one['valid']):.4f} | {values} |")
     return [*lines, ""]
 
 

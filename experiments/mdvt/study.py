@@ -17,10 +17,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from experiments.compare import ALSO, MARKS, measured, shown
 from experiments.shelf import (
     DATA,
     EPOCHS,
-    MARKS,
     RESULTS,
     called,
     carry_out,
@@ -29,8 +29,6 @@ from experiments.shelf import (
     places,
     provenance,
     shortened,
-    shown,
-    tested,
     write_page,
     write_rows,
 )
@@ -156,34 +154,19 @@ def paper(tables: Sequence[str]) -> dict[tuple[str, str, str, str], float]:
 
 
 def rows(
-    folder: str,
-    model: str,
-    found: Mapping[str, Any],
-    base: str,
-    metrics: Sequence[str],
+    where: tuple[str, str],
+    made: Sequence[dict],
     published: Mapping[tuple, float],
     names: Mapping[str, str],
 ) -> list[dict]:
-    """One CSV row for each label and metric: ours, the paper's, the difference to `base` and its p."""
-    from jmmrec.report.stats import interval
-
-    made, other = [], found.get(base)
-    for label, one in found.items():
-        for metric in metrics:
-            ours, test = interval(one.per_seed[metric]), tested(one.per_user[metric], other and other.per_user[metric])
-            key = (PAPER_NAME.get(folder, ""), TITLE.get(model, model), names.get(label, label), SHORT[metric])
-            made.append(
-                {
-                    "data": folder, "model": model, "row": label, "metric": metric, "split": one.split,
-                    "mask": one.mask, "seeds": len(one.seeds), "users": len(one.users), "mean": f"{ours.mean:.5f}",
-                    "std": f"{ours.std:.5f}", "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}",
-                    "minus_base": f"{test.difference:+.5f}" if test else "",
-                    "diff_low95": f"{test.low:+.5f}" if test else "",
-                    "diff_high95": f"{test.high:+.5f}" if test else "",
-                    "p": f"{test.p:.2g}" if test else "", "paper": published.get(key, ""),
-                }
-            )  # fmt: skip
-    return made
+    """Measured rows of a data set and a model, the paper's numbers beside them."""
+    folder, model = where
+    place = PAPER_NAME.get(folder, ""), TITLE.get(model, model)
+    found = []
+    for row in made:
+        value = published.get((*place, names.get(row["row"], row["row"]), SHORT[row["metric"]]), "")
+        found.append({"data": folder, "model": model} | row | {"paper": value})
+    return found
 
 
 def section(made: Sequence[dict], metrics: Sequence[str]) -> list[str]:
@@ -208,13 +191,21 @@ def choices(plan: Sequence[Cell], keys: Mapping[str, str]) -> list[str]:
 
 def text(cell: Mapping[str, Any]) -> str:
     """What we find, and the paper's number."""
-    return shown(cell, "minus_base", "p") + (f" ({float(cell['paper']):.4f})" if cell["paper"] else "")
+    return shown(cell) + (f" ({float(cell['paper']):.4f})" if cell["paper"] else "")
 
 
 ABOUT = (
     "Test split, selected on valid Recall@20; mean ± standard deviation over seeds, the paper's number in brackets "
     f"where its data set is this one. {MARKS.format(base='the backbone')}"
 )
+
+
+def also(made: Sequence[Mapping[str, Any]]) -> str:
+    """What the open triangles mean, where a row is compared with another one beside the base."""
+    pairs = dict.fromkeys((row["row"], row["other"]) for row in made if row["minus_other"])
+    others = list(dict.fromkeys(other for _, other in pairs))
+    told = others[0] if len(others) == 1 else "; ".join(f"{row} against {other}" for row, other in pairs)
+    return f"{ALSO} {told}." if others else ""
 
 
 def asked(about: str) -> argparse.ArgumentParser:
@@ -235,6 +226,7 @@ def main(
     models: Sequence[str] = ("freedom",),
     folders: Sequence[str] = ("lfm2k", "tiktok"),
     base: str = "backbone",
+    against: Callable[[str], str | None] = lambda _: None,
     tables: Sequence[str] = (),
     names: Mapping[str, str] = {},
     plot: Callable[[dict, Path], Sequence[str]] | None = None,
@@ -243,7 +235,8 @@ def main(
     """Trains what is missing, then writes CSV, page and figure of whatever is finished.
 
     Args:
-      cells: of a data set and a model. tables: of the paper, whose numbers stand beside ours. names: our label -> the
+      cells: of a data set and a model. against: from a row to another one that a claim compares it with, beside the
+        backbone. tables: of the paper, whose numbers stand beside ours. names: our label -> the
         paper's. plot: from (data, model) -> label -> runs, and a stem, the figures' file names.
     """
     given = asked(about).parse_args(arguments)
@@ -264,7 +257,8 @@ def main(
             found, keys = collect(folder, model, plan, given.refresh, seeds, given.runs, given.epochs)
             if found:
                 drawn[folder, model] = found
-                made = rows(folder, model, evaluations(found, metrics), base, metrics, paper(tables), names)
+                made = measured(evaluations(found, metrics), metrics, base, against)
+                made = rows((folder, model), made, paper(tables), names)
                 how = {label: {"setting": keys[label], **trained(parts)} for label, parts in found.items()}
                 same = {"refresh": given.refresh, "epochs": given.epochs}
                 every += [row | how[row["row"]] | same for row in made]
@@ -273,4 +267,5 @@ def main(
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]
     print("\n".join(lines))
-    write_page(written, [f"# {title}", "", about.strip(), "", ABOUT, "", source, "", *figures, *lines])
+    said = f"{ABOUT} {also(every)}".strip()
+    write_page(written, [f"# {title}", "", about.strip(), "", said, "", source, "", *figures, *lines])

@@ -42,7 +42,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     names |= {"MDVT_id-image": "MDVT_ID-V", "MDVT_id-text": "MDVT_ID-T", "MDVT_image-text": "MDVT_V-T"}
     main(
         "table3", "Where similarity comes from", __doc__ or "", cells, metrics=("recall@10", "recall@20"),
-        tables=("3",), names=names, arguments=arguments,
+        against=lambda _: "MDVT", tables=("3",), names=names, arguments=arguments,
     )  # fmt: skip
 
 

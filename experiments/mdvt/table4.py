@@ -32,7 +32,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """The table."""
     main(
         "table4", "MDVT with adversarial features", __doc__ or "", cells, metrics=("recall@5", "ndcg@5", "recall@20"),
-        models=("mmgcn", "lgmrec"), tables=("4",), names={"backbone": "origin"}, arguments=arguments,
+        models=("mmgcn", "lgmrec"), against={"+M+A": "+M"}.get, tables=("4",), names={"backbone": "origin"},
+        arguments=arguments,
     )  # fmt: skip
 
 

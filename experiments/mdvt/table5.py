@@ -32,7 +32,10 @@ def view(folder: str, model: str, grids: Sequence[Any]) -> tuple[list[str], list
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """The table."""
-    main("table5", "Gaps of the dynamic and hybrid warm-up", __doc__ or "", view, arguments=arguments)
+    main(
+        "table5", "Gaps of the dynamic and hybrid warm-up", __doc__ or "", view,
+        against=lambda label: f"{label.partition('=')[0]}=0.1", tables=("5",), arguments=arguments,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """The table."""
     main(
         "table6_7", "Virtual items over a threshold", __doc__ or "", cells, metrics=("ndcg@10", "recall@20"),
-        tables=("6", "7"), names={"backbone": "origin"}, arguments=arguments,
+        against=lambda _: "MDVT", tables=("6", "7"), names={"backbone": "origin"}, arguments=arguments,
     )  # fmt: skip
 
 

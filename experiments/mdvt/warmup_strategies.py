@@ -26,7 +26,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import MARKS, RESULTS, carry_out, provenance, seeds_of, tested, write_page, write_rows
+from experiments.compare import MARKS, tested
+from experiments.shelf import RESULTS, carry_out, provenance, seeds_of, write_page, write_rows
 
 METRICS = ("recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10")
 

@@ -1,5 +1,6 @@
 """What a run folder says about its run: models, environment and results as plain values, and back."""
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -7,7 +8,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,35 @@ def model_record(model: Backbone) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+
+def default_record(model: Backbone) -> dict[str, Any]:
+    """The record of the same model with every option at its default; empty where some have none.
+
+    >>> default_record(make("bpr", embed_dim=8))["options"]["embed_dim"]
+    64
+    """
+    try:
+        return model_record(_default(model))
+    except TypeError:
+        return {}
+
+
+def _default(model: Backbone) -> Backbone:
+    return type(model)(_default(model.backbone)) if isinstance(model, Wrapper) else type(model)()
+
+
+def agrees(before: Any, now: Any, default: Any) -> bool:
+    """Whether two records say the same; an option that the earlier one does not know is at its default.
+
+    >>> agrees({"lr": 0.1}, {"lr": 0.1, "new": 0}, {"lr": 1.0, "new": 0}), agrees({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.1})
+    (True, False)
+    """
+    if not (isinstance(before, dict) and isinstance(now, dict) and isinstance(default, dict)):
+        return before == now
+    return before.keys() <= now.keys() and all(
+        agrees(before.get(name, default.get(name)), value, default.get(name)) for name, value in now.items()
+    )
 
 
 def wrappings(model: Backbone) -> list[str]:
@@ -136,6 +166,24 @@ class RunFolder:
     def write(self, record: dict[str, Any]) -> None:
         """Replaces the run record, at once or not at all."""
         write_file(self.path / "run.json", json.dumps(record, indent=1).encode() + b"\n")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from training here; the lock ends with its process, however that ends.
+
+        Raises:
+          CheckpointError: another process trains here. (Not noticed where the system has no `flock`.)
+        """
+        with open(self.path / ".lock", "w") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CheckpointError(f"another process is training in {self.path}; wait for it or end it.") from None
+            except (ImportError, OSError):
+                pass
+            yield
 
     def update(self, **changes: Any) -> None:
         """Changes some entries of the run record."""

@@ -32,6 +32,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
+from jmmrec.train.record import default_record, model_record
 from jmmrec.train.search import snapshot, switched_on, wanted
 from jmmrec.train.warmup import PAPER_THRESHOLDS
 from jmmrec.tuning.shelf import Shelf
@@ -289,10 +290,13 @@ def mdvt_grid(
         raise ConfigError("n = 0 and choose='similar_frequent' are not the first items of a larger n; leave memory 0.")
     arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in itertools.product(grid.lams, grid.ns)]
     bound = trainer(base, dataset.for_training(), settings)
-    shelf = Shelf(None if out is None else Path(out), bound, {
-        "grid": dataclasses.asdict(grid), "model": repr(base), "config": dataclasses.asdict(settings),
+    about = {
+        "grid": dataclasses.asdict(grid), "model": model_record(base), "config": dataclasses.asdict(settings),
         "data": dataset.digest, "seeds": list(seeds),
-    })  # fmt: skip
+    }  # fmt: skip
+    defaults = {"grid": dataclasses.asdict(Grid()), "model": default_record(base)}
+    defaults["config"] = dataclasses.asdict(TrainConfig())
+    shelf = Shelf(None if out is None else Path(out), bound, about, defaults)
     tell = say or (lambda text: None)
     lanes = shelf.trunks(seeds, functools.partial(grid.grow, reset_patience=settings.reset_patience), tell)
     trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}

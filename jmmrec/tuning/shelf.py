@@ -15,23 +15,24 @@ from jmmrec.models import Backbone
 from jmmrec.train import Checkpoints, Lane, Mdvt, Trainer, checksum, train_lanes
 from jmmrec.train.checkpoint import pack, unpack, write_file
 from jmmrec.train.loop import Grow
+from jmmrec.train.record import agrees
 
 
 class Shelf:
     """The runs of one grid.
 
     Raises:
-      CheckpointError: the folder is of another grid.
+      CheckpointError: the folder is of another grid, or what it says of it cannot be read.
     """
 
-    def __init__(self, folder: Path | None, bound: Trainer, about: dict[str, Any]) -> None:
+    def __init__(self, folder: Path | None, bound: Trainer, about: dict[str, Any], defaults: dict[str, Any]) -> None:
         self.folder, self.bound = folder, bound
         if folder is None:
             return
-        path, now = folder / "grid.json", json.dumps(about, indent=1, default=str)
-        if path.exists() and path.read_text() != now:
+        path, now = folder / "grid.json", json.loads(json.dumps([about, defaults]))
+        if path.exists() and not agrees(_about(path), *now):
             raise CheckpointError(f"{path} is of another grid, model, data set or training; choose another folder.")
-        write_file(path, now.encode())
+        write_file(path, json.dumps(about, indent=1).encode())
 
     def trunks(self, seeds: Sequence[int], grow: Grow, tell: Callable[[str], None]) -> list[Lane]:
         """Trunks and snapshots, trained or read."""
@@ -106,6 +107,13 @@ class Shelf:
         if self.folder is None:
             return None
         return self.folder / "branches" / f"seed{lane.seed}-T{lane.born}-lam{arm.lam:g}-n{arm.n}"
+
+
+def _about(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); restore it or choose another folder.") from error
 
 
 def _held(lane: Lane) -> int:

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from experiments import baselines, below_lightgcn, ledger, shelf
+from experiments import baselines, below_lightgcn, compare, ledger, shelf
 from experiments.ci2mg import fig3, study, table3
 from experiments.mdvt import fig3 as ablation
 from experiments.mdvt import fig4, fig5, fig6, fig9, table2, table4, table6_7
@@ -138,6 +138,8 @@ def test_mdvt_variants(folder, mdvt_command) -> None:
         script.run(mdvt_command)
         rows = table_of(folder, name)
         assert list(dict.fromkeys(row["row"] for row in rows)) == labels, name
+        others = {row["row"]: row["other"] for row in rows if row["minus_other"]}
+        assert set(others.values()) == {"+M" if name == "table4" else "MDVT"} and others[labels[-1]], name
     settings = {row["row"]: row["setting"] for row in rows}
     assert settings["MDVT"] == "hybrid" and settings["MDVT (w p)"].startswith("hybrid-tau0.")
     assert {row["virtual_since"] for row in rows if row["row"] == "MDVT (w p w/o w,n)"} == {"0"}
@@ -152,6 +154,8 @@ def test_mdvt_grids_show_what_is_finished_and_train_nothing_for_it(folder, mdvt_
     mdvt_command[mdvt_command.index("0:2")] = "0:1"
     fig9.run(mdvt_command)
     assert [row["row"] for row in table_of(folder, "fig9")[::3]] == ["backbone", *(f"s = {s}" for s in range(1, 6))]
+    assert (folder / "results" / "mdvt_fig9.png").stat().st_size > 1000
+    assert "△ / ▽: the same, against s = 2." in (folder / "results" / "mdvt_fig9.md").read_text()
     mdvt_command[mdvt_command.index("0:1")] = "0:2"  # the second seed is not there: the first alone is shown
     fig6.run([*mdvt_command, "--report"])
     assert {row["seeds"] for row in table_of(folder, "fig6")} == {"1"}
@@ -215,9 +219,9 @@ def test_the_ledger_is_what_the_results_say() -> None:
 def test_differences_hold_for_other_seeds_where_there_are_several() -> None:
     rng = np.random.default_rng(0)
     ours, base = rng.normal(size=(2, 3, 40))
-    assert shelf.tested(ours, base).p == crossed_test(ours, base).p != paired_test(ours.mean(0), base.mean(0)).p
-    assert shelf.tested(ours[:1], base).p == paired_test(ours[0], base.mean(0)).p
-    assert shelf.tested(ours, ours) is shelf.tested(ours, None) is None
+    assert compare.tested(ours, base).p == crossed_test(ours, base).p != paired_test(ours.mean(0), base.mean(0)).p
+    assert compare.tested(ours[:1], base).p == paired_test(ours[0], base.mean(0)).p
+    assert compare.tested(ours, ours) is compare.tested(ours, None) is None
 
 
 def test_a_page_says_the_command_without_the_folders_of_this_machine() -> None:
@@ -229,16 +233,40 @@ def test_the_ledger_decides_nothing_that_cannot_be_told() -> None:
     one = {"data": "toy", "model": "CI2MG", "metric": "recall@20", "rate": "0.9", "mean": "0.2", "low95": "nan",
            "high95": "nan"}  # fmt: skip
     others = [one | {"model": f"other {number}", "mean": "0.1"} for number in range(10)]
-    assert ledger.first_of_all([one, *others])[1] == "cannot be told"  # one seed
+    assert ledger.first_of_all(10)([one, *others])[1] == "cannot be told"  # one seed
     told = {"low95": "0.19", "high95": "0.21"}, {"low95": "0.09", "high95": "0.11"}
     all_rows = [one | told[0], *(other | told[1] for other in others)]
-    assert ledger.first_of_all(all_rows)[1] == "holds"
-    assert ledger.first_of_all(all_rows[:-1])[1] == "cannot be told"  # not all of the table
-    assert ledger.first_of_all([row | {"rate": "0.5"} for row in all_rows])[1] == "open"
+    assert ledger.first_of_all(10)(all_rows)[1] == "holds"
+    assert ledger.first_of_all(10)(all_rows[:-1])[1] == "cannot be told"  # not all of the table
+    assert ledger.first_of_all(10)([row | {"rate": "0.5"} for row in all_rows])[1] == "open"
     assert (
-        ledger.first_of_all([one | told[1] | {"mean": "0.1"}, others[0] | told[0] | {"mean": "0.2"}])[1] == "does not"
+        ledger.first_of_all(10)([one | told[1] | {"mean": "0.1"}, others[0] | told[0] | {"mean": "0.2"}])[1]
+        == "does not"
     )
-    assert ledger.first_of_all([one]) == ledger.warmups("toy")([]) == ("", "open")
+    assert ledger.first_of_all(10)([one]) == ledger.warmups("toy")([]) == ("", "open")
+
+
+def test_claims_about_two_rows_read_their_own_comparison() -> None:
+    row = {"data": "toy", "model": "freedom", "metric": "recall@10", "mean": "0.2", "seeds": "3", "other": "MDVT",
+           "minus_base": "+0.1", "diff_low95": "+0.05", "diff_high95": "+0.15", "p": "0.001",
+           "minus_other": "-0.1", "other_low95": "-0.15", "other_high95": "-0.05", "p_other": "0.001"}  # fmt: skip
+    rows = [row | {"row": "MDVT", "other": "", "minus_other": "", "p_other": ""}, row | {"row": "w/o-Aggr"}]
+    parts = ledger.differences("toy", "freedom", lambda label: label.startswith("w/o"), "minus_other", "-")
+    assert parts(rows) == ("R@10, 3 seeds: MDVT 0.2000, w/o-Aggr 0.2000 (-0.15 to -0.05)", "holds")
+    assert ledger.differences("toy", "freedom")(rows)[1] == "holds"  # both are better than the backbone
+    assert ledger.differences("toy", "freedom", lambda label: label == "w/o-Aggr", "minus_other")(rows)[1] == "does not"
+    assert parts([rows[0]]) == ("", "open") and parts([rows[0], rows[1] | {"seeds": "1"}])[1] == "cannot be told"
+    steps = [row | {"rate": "0.9", "row": "", "metric": "recall@20", "model": label} for label in ("+ Intra", "CI2MG")]
+    assert ledger.ladder("toy")(steps)[1] == "does not"
+
+
+def test_a_difference_is_marked_on_its_page_and_drawn(tmp_path) -> None:
+    rows = [{"data": "toy", "model": "m", "row": label, "metric": "recall@10", "mean": "0.2", "low95": "0.1",
+             "high95": "0.3", "std": "0.01", "seeds": 2, "minus_base": "", "p": "", "minus_other": "-0.1",
+             "p_other": p} for label, p in (("backbone", ""), ("s = 1", "0.001"))]  # fmt: skip
+    assert [compare.shown(row) for row in rows] == ["0.2000 ± 0.0100", "0.2000 ± 0.0100 ▽"]
+    assert compare.points(rows, tmp_path / "a.png", "recall@10", "backbone") == "a.png"
+    assert (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:

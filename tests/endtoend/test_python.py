@@ -10,8 +10,9 @@ import pytest
 import jmmrec
 from jmmrec.data import Dataset, SyntheticConfig, synthesize
 from jmmrec.demo import bounds, demo
-from jmmrec.errors import ConfigError
+from jmmrec.errors import CheckpointError, ConfigError
 from jmmrec.train import Static, TrainConfig, WarmupConfig, checksum, train_lanes, trainer, with_mdvt
+from jmmrec.train.record import RunFolder
 
 SMALL = SyntheticConfig(n_users=30, n_items=24, interactions_per_user=8, modalities=(("image", 6, 0.9),))
 MODEL = jmmrec.Freedom(embed_dim=4, knn_k=3)
@@ -36,6 +37,23 @@ def test_notebook(data: Dataset, tmp_path: pathlib.Path) -> None:
     assert result.plot(tmp_path / "curves.png").axes and (tmp_path / "curves.png").stat().st_size > 1000
     again = jmmrec.open_run(tmp_path / "run", data)
     assert again.metrics == result.metrics and again.history == result.history
+
+
+def test_a_run_of_an_earlier_version_goes_on(data: Dataset, tmp_path: pathlib.Path) -> None:
+    """Options that came later have the defaults it was trained with; other values are another run."""
+    how = {"config": CONFIG, "out": tmp_path / "run", "quiet": True}
+    first, folder = jmmrec.fit(MODEL, data, **how), RunFolder(tmp_path / "run")
+    record = folder.read()
+    del record["config"]["reset_patience"], record["model"]["options"]["knn_k"]
+    folder.write(record)
+    with pytest.raises(CheckpointError, match="another model"):
+        jmmrec.fit(MODEL, data, resume=True, **how)  # its knn_k is not the default
+    record["model"]["options"]["knn_k"] = MODEL.knn_k
+    del record["model"]["options"]["n_ui_layers"]
+    folder.write(record)
+    assert jmmrec.fit(MODEL, data, resume=True, **how).history == first.history
+    with folder.lock(), pytest.raises(CheckpointError, match="another process is training in"):
+        jmmrec.fit(MODEL, data, resume=True, **how)
 
 
 def test_branches_are_the_runs_from_scratch(data: Dataset) -> None:

@@ -94,6 +94,13 @@ def test_a_killed_grid_continues(tmp_path, monkeypatch, mdvt) -> None:
     assert again.epochs == whole.epochs
     with pytest.raises(CheckpointError, match="another grid"):
         mdvt_grid(MODEL, DATA, Grid(lams=(0.3,), ns=(1,)), out=tmp_path, **how)
+    about = tmp_path / "grid.json"
+    about.write_text(about.read_text().replace('"reset_patience": false,', ""))
+    assert mdvt_grid(MODEL, DATA, small, out=tmp_path, **how).epochs == whole.epochs  # written before that option
+    about.write_text("[")
+    with pytest.raises(CheckpointError, match=r"grid\.json cannot be read"):
+        mdvt_grid(MODEL, DATA, small, out=tmp_path, **how)
+    about.unlink()
     next(tmp_path.glob("branches/*/branch.json")).write_text("{}")
     with pytest.raises(CheckpointError, match="remove that folder"):
         mdvt_grid(MODEL, DATA, small, out=tmp_path, **how)

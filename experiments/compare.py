@@ -1,0 +1,107 @@
+"""Rows of a table with their intervals and their tested differences to other rows, and how these are marked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+MARKS = (
+    "▲ / ▼: better / worse than {base} at p < 0.01, uncorrected; for other users and other seeds where both have "
+    "several seeds (`jmmrec.report.crossed_test`), else over users alone."
+)
+ALSO = "△ / ▽: the same, against"
+
+
+def tested(ours: Any, base: Any) -> Any:
+    """Difference of two (seeds, users) tables of a metric, tested; None where they are one, or there is no base.
+
+    For other users and other seeds where both have several seeds, else over users, their values averaged over seeds.
+    """
+    from jmmrec.report.stats import crossed_test, paired_test
+
+    if base is None or base is ours:
+        return None
+    enough = min(len(ours), len(base)) > 1
+    return crossed_test(ours, base) if enough else paired_test(ours.mean(axis=0), base.mean(axis=0))
+
+
+def measured(
+    found: Mapping[str, Any], metrics: Sequence[str], base: str, against: Callable[[str], str | None] = lambda _: None
+) -> list[dict[str, Any]]:
+    """One row for each label and metric: our number, its difference to `base`, and to the row it is `against`.
+
+    Args:
+      found: label -> merged test evaluation. against: from a label to another one, where a claim compares the two.
+    """
+    from jmmrec.report.stats import interval
+
+    made = []
+    for label, one in found.items():
+        other = against(label)
+        for metric in metrics:
+            ours = interval(one.per_seed[metric])
+            row = {
+                "row": label, "metric": metric, "split": one.split, "mask": one.mask, "seeds": len(one.seeds),
+                "users": len(one.users), "mean": f"{ours.mean:.5f}", "std": f"{ours.std:.5f}",
+                "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}", **_gap(found, label, base, metric, "base"),
+            }  # fmt: skip
+            made.append(row | {"other": other or ""} | _gap(found, label, other, metric, "other"))
+    return made
+
+
+def _gap(found: Mapping[str, Any], label: str, other: str | None, metric: str, name: str) -> dict[str, str]:
+    base = found[other].per_user[metric] if other in found else None
+    test = tested(found[label].per_user[metric], base)
+    ends = ("", "", "", "") if test is None else (
+        f"{test.difference:+.5f}", f"{test.low:+.5f}", f"{test.high:+.5f}", f"{test.p:.2g}"
+    )  # fmt: skip
+    names = {"base": ("minus_base", "diff_low95", "diff_high95", "p")}
+    return dict(zip(names.get(name, ("minus_other", "other_low95", "other_high95", "p_other")), ends, strict=True))
+
+
+def mark(row: Mapping[str, Any], gap: str, p: str, signs: str = "▲▼") -> str:
+    """A sign where a difference is beyond p < 0.01.
+
+    >>> mark({"minus_base": "+0.1", "p": "0.001"}, "minus_base", "p")
+    ' ▲'
+    """
+    told = row.get(p) and float(row[p]) < 0.01
+    return f" {signs[0] if row[gap].startswith('+') else signs[1]}" if told else ""
+
+
+def shown(row: Mapping[str, Any], gap: str = "minus_base", p: str = "p") -> str:
+    """Mean ± standard deviation of a row, and ▲ or ▼, △ or ▽ where its differences are beyond p < 0.01.
+
+    >>> shown({"mean": "0.25", "std": "nan", "seeds": 1, "minus_base": "+0.1", "p": "0.001"})
+    '0.2500 ▲'
+    """
+    spread = f" ± {float(row['std']):.4f}" if int(row["seeds"]) > 1 else ""
+    return f"{float(row['mean']):.4f}{spread}{mark(row, gap, p)}{mark(row, 'minus_other', 'p_other', '△▽')}"
+
+
+def points(rows: Sequence[Mapping[str, Any]], path: Any, metric: str, dashed: str, name: str = "row") -> str:
+    """Draws a metric of every row with its interval over seeds, a panel for each data set and model; the file's name.
+
+    Args:
+      dashed: the row that is drawn as a line across. name: the column that names rows.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in rows if row["metric"] == metric]
+    kinds = list(dict.fromkeys((row["data"], "" if name == "model" else row["model"]) for row in rows))
+    most = max(sum(row["data"] == data for row in rows) for data, _ in kinds)
+    figure = Figure(figsize=((1.5 + 0.35 * most) * len(kinds), 3.8), layout="constrained")
+    for panel, (data, model) in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        mine = [row for row in rows if row["data"] == data and (name == "model" or row["model"] == model)]
+        kept = [row for row in mine if row[name] != dashed]
+        mean, low, high = ([float(row[key]) for row in kept] for key in ("mean", "low95", "high95"))
+        ends = [[m - b for m, b in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
+        panel.errorbar([row[name] for row in kept], mean, ends, fmt="o", capsize=3)
+        for row in mine:
+            if row[name] == dashed:
+                panel.axhline(float(row["mean"]), color="gray", linestyle="--", label=dashed)
+                panel.legend(frameon=False)
+        panel.tick_params(axis="x", labelrotation=90)
+        panel.set_title(f"{data}{', ' * bool(model)}{model}", loc="left")
+        panel.set_ylabel(f"test {metric}")
+        panel.grid(axis="y", alpha=0.3)
+    figure.savefig(path, dpi=120)
+    return path.name
