@@ -1,7 +1,8 @@
 """This machine beside the one on which the PyTorch toolbox was timed: three kernels whose times there are known."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,30 +18,31 @@ THERE = {"add": 3 * 4 * LARGE / 39e9, "projection": 0.032, "BCOO, automatic grad
 PART = "this machine beside the toolbox's"
 
 
-def calibration(setting: Setting) -> list[Line]:
-    """A line for each kernel, with how much longer it takes here."""
+def kernels(setting: Setting) -> dict[str, Callable[[], Any]]:
+    """Each kernel as a call."""
     rows, weight = jnp.ones((setting.data.n_items, setting.wide[0])), jnp.ones((WIDTH, setting.wide[0]))
     project = jax.jit(jax.value_and_grad(lambda weight, rows: jnp.sum((rows @ weight.T) ** 2)))
-    runs = {
+    return {
         "add": setting.probe.runs()["add"],
         "projection": lambda: project(weight, rows),
         "BCOO, automatic gradient": programs(setting)[0]["BCOO, automatic gradient"],
     }
-    seconds = alternate(runs, setting.rounds[0])
-    return [
-        Line(PART, name, times, None, None, f"{1e3 * THERE[name]:.3g} ms there: {_factor(name, times):.2g} times here")
-        for name, times in seconds.items()
-    ]
 
 
-def slowdown(lines: Sequence[Line]) -> float:
-    """How much slower this machine is: the smallest of the kernels' factors.
+def calibration(setting: Setting) -> list[Line]:
+    """A line for each kernel, with how much longer it takes here."""
+    lines = []
+    for name, times in alternate(kernels(setting), setting.rounds[0]).items():
+        longer = statistics.median(times) / THERE[name]
+        lines.append(Line(PART, name, times, None, None, f"{1e3 * THERE[name]:.3g} ms there: {longer:.2g} times here"))
+    return lines
 
-    >>> slowdown([Line(PART, "projection", (0.064,)), Line(PART, "BCOO, automatic gradient", (0.0975,))])
-    1.5
+
+def slowdowns(seconds: Mapping[str, Sequence[float]]) -> list[float]:
+    """How much slower this machine was in each round: the smallest of the kernels' factors.
+
+    >>> slowdowns({"projection": (0.064, 0.064), "BCOO, automatic gradient": (0.0975, 0.13)})
+    [1.5, 2.0]
     """
-    return min(_factor(line.what, line.seconds) for line in lines)
-
-
-def _factor(name: str, seconds: Sequence[float]) -> float:
-    return statistics.median(seconds) / THERE[name]
+    rounds = zip(*([time / THERE[name] for time in times] for name, times in seconds.items()), strict=True)
+    return [min(factors) for factors in rounds]

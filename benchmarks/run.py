@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 
 from benchmarks.backbones import backbones
-from benchmarks.calibration import calibration, slowdown
+from benchmarks.calibration import calibration
 from benchmarks.generation import generation
 from benchmarks.machine import description
 from benchmarks.measure import Line
@@ -25,15 +25,14 @@ from benchmarks.transport import transport
 
 def measure(where: Setting, say: Callable[[str], None] = lambda name: None) -> list[Line]:
     """All lines of the report; `say` hears what is being measured."""
-    say("this machine")
-    lines = calibration(where)
-    slower = slowdown(lines)
+    lines = []
     parts = {
+        "this machine": lambda: calibration(where),
         "propagation": lambda: propagation(where),
         "mining": lambda: mining(where),
         "ranking": lambda: ranking(where),
         "epochs": lambda: epochs(where),
-        "backbones": lambda: backbones(where, slowdown=slower),
+        "backbones": lambda: backbones(where),
         "virtual triplets": lambda: virtual(where),
         "seeds together": lambda: seeds(where),
         "transport": lambda: transport(where),
@@ -59,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = measure(where, lambda name: console.print(f"[dim]{name} ...[/]"))
     head = [
         f"On {where.origin}; {description()}.",
-        f"Median (smallest–largest) of {where.rounds[0]} rounds for propagation, {where.rounds[1]} elsewhere; "
+        f"Median (smallest–largest) of {where.rounds[0]} rounds for propagation and beside the toolbox, "
+        f"{where.rounds[1]} elsewhere; "
         f"variants take turns; whole run {time.perf_counter() - start:.0f} s.",
     ]
     out = Console()

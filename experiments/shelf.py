@@ -85,6 +85,8 @@ def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tup
 def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: int, minutes: float = 0.0) -> None:
     """Calls `function(*job)` for every job, each in a fresh process, so many at a time (0: in this one).
 
+    Processes share the cores out between them: two that both use all of them take a fifth longer.
+
     Args:
       minutes: the budget; when it is used up what runs is ended, to be continued from its checkpoint next time.
     """
@@ -92,17 +94,21 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
         for job in jobs:
             print("finished", function(*job), flush=True)
         return
-    spawn, waiting, running, failed = multiprocessing.get_context("spawn"), list(jobs), [], []
+    processes = min(processes, len(jobs))
+    spawn, waiting, failed = multiprocessing.get_context("spawn"), list(jobs), []
+    shares, running = cores(processes), []
     end = time.monotonic() + 60 * minutes if minutes else math.inf
     while waiting or running:
         while waiting and len(running) < processes:
-            running.append(process := spawn.Process(target=_say, args=(function, waiting.pop(0))))
+            share = next(share for share in shares if share not in [taken for _, taken in running])
+            process = spawn.Process(target=_say, args=(function, waiting.pop(0), share[1]))
             process.start()
-        multiprocessing.connection.wait([p.sentinel for p in running], timeout=min(end - time.monotonic(), 60.0))
-        failed += [p for p in running if p.exitcode]
-        running = [p for p in running if p.exitcode is None]
+            running.append((process, share))
+        multiprocessing.connection.wait([p.sentinel for p, _ in running], timeout=min(end - time.monotonic(), 60.0))
+        failed += [p for p, _ in running if p.exitcode]
+        running = [(p, share) for p, share in running if p.exitcode is None]
         if time.monotonic() >= end:
-            for process in running:
+            for process, _ in running:
                 process.terminate()
             left = len(waiting) + len(running)
             print(f"the budget of {minutes:g} minutes is used up; {left} runs are left", flush=True)
@@ -113,7 +119,20 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
         )
 
 
-def _say(function: Callable[..., str], job: tuple) -> None:
+def cores(processes: int) -> list[tuple[int, frozenset[int]]]:
+    """For each process its number and its share of the cores; all of them where there are too few, or no say in it.
+
+    >>> [len(share) > 0 for _, share in cores(2)]
+    [True, True]
+    """
+    mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    alone = len(mine) >= processes
+    return [(n, frozenset(mine[n::processes] if alone else mine)) for n in range(processes)]
+
+
+def _say(function: Callable[..., str], job: tuple, share: frozenset[int]) -> None:
+    if share:
+        os.sched_setaffinity(0, share)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     print("finished", function(*job), flush=True)
 

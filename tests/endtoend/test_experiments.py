@@ -166,6 +166,20 @@ def sleep(seconds: float) -> str:
     return "slept"
 
 
+def own_cores(path: str) -> str:
+    pathlib.Path(path).write_text(" ".join(map(str, os.sched_getaffinity(0))))
+    return sleep(0.5)  # so that both are there at once
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores")
+def test_processes_share_the_cores_out(tmp_path) -> None:
+    shelf.carry_out(own_cores, [(str(tmp_path / str(n)),) for n in range(3)], 2)
+    seen = [set(map(int, (tmp_path / str(n)).read_text().split())) for n in range(3)]
+    if len(os.sched_getaffinity(0)) > 1:
+        assert not seen[0] & seen[1] and seen[0] | seen[1] == os.sched_getaffinity(0) and seen[2] in seen[:2]
+    assert all(share == os.sched_getaffinity(0) for _, share in shelf.cores(10**6))
+
+
 def either(number: int) -> str:
     if number:
         raise SystemExit(3)
