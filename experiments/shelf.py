@@ -147,13 +147,15 @@ def _end_with_parent() -> None:
 def called(script: str, arguments: Sequence[str] | None) -> str:
     """The command as it was given, with the folders of this machine left out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    one = [Path(word.removeprefix("--data=")).name for word in words]
+    data = next((f"DATA/{name}" for name in one if name in DATA and name not in words), "DATA")
     for option in ("--data", "--runs", "--note"):
         while option in words:
             place = words.index(option)
             del words[place : place + 2]
         words = [word for word in words if not word.startswith(f"{option}=")]
     kept = [word for word in words if word != "--report"]
-    return shlex.join(["python", f"experiments/{script}", "--data", "DATA", *kept])
+    return shlex.join(["python", f"experiments/{script}", "--data", data, *kept])
 
 
 def provenance(command: str, note: str = "") -> str:

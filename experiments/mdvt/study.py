@@ -50,6 +50,7 @@ class Cell:
     Attributes:
       key: names its folder; the same in every experiment, so that runs are shared. rows: outcome of the run -> label
         of its row; "" is what the run chose. warmup: options of `WarmupConfig`. mdvt, amr: options; None is without.
+      held: (cell, outcome) of runs that have this one's bits among theirs, so that it need not be trained.
     """
 
     key: str
@@ -57,9 +58,9 @@ class Cell:
     warmup: tuple[tuple[str, Any], ...] = ()
     mdvt: tuple[tuple[str, Any], ...] | None = None
     amr: tuple[tuple[str, Any], ...] | None = None
+    held: tuple[tuple["Cell", str], ...] = ()
 
 
-PLAIN = Cell("plain", (("", "backbone"),))
 FULL = Cell(
     "mdvt",
     (("none", "backbone"), ("static", "+MDVT (S)"), ("dynamic", "+MDVT (D)"), ("hybrid", "+MDVT (H)")),
@@ -67,6 +68,8 @@ FULL = Cell(
     (),
 )
 HYBRID = (("strategy", "hybrid"), ("gap", 0.1), ("span", 2))
+MDVT = Cell("hybrid", (("", "MDVT"),), HYBRID, (), held=((FULL, "hybrid"),))
+PLAIN = Cell("plain", (("", "backbone"),), held=((FULL, "none"), (MDVT, "none")))
 
 
 def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: str, runs: str, epochs: int) -> str:
@@ -75,9 +78,9 @@ def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: st
     from jmmrec.models import make
     from jmmrec.train.record import RunFolder
 
+    if done := finished(folder, model, cell, refresh, seed, runs, epochs):
+        return str(done[0].path)
     out = RunFolder(run_folder(folder, model, cell, refresh, seed, runs, epochs))
-    if out.exists and out.read()["status"] == "finished":
-        return str(out.path)
     backbone = make(model) if cell.amr is None else jmmrec.with_amr(make(model), **dict(cell.amr))
     mdvt = None
     if cell.mdvt is not None:
@@ -91,10 +94,29 @@ def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: st
     return str(out.path)
 
 
+def finished(
+    folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str, epochs: int
+) -> tuple[Any, str] | None:
+    """The run of one seed of a cell, its own or one that holds it, and the outcome there; None if none is finished."""
+    from jmmrec.train.record import RunFolder
+
+    for one, outcome in ((cell, ""), *cell.held):
+        found = RunFolder(run_folder(folder, model, one, refresh, seed, runs, epochs))
+        if found.exists and found.read()["status"] == "finished":
+            return found, outcome
+    return None
+
+
 def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str, epochs: int = EPOCHS) -> Path:
     """Where one seed of a cell is trained; shorter runs than the others' stay apart."""
     mined = "" if cell.mdvt is None else f"-{refresh}"
     return Path(runs) / f"{folder}-{model}-{cell.key}{mined}{shortened(epochs)}-seed{seed}"
+
+
+def needed(cells: Sequence[Cell]) -> list[Cell]:
+    """Those that no other one of them holds."""
+    keys = {cell.key for cell in cells}
+    return [cell for cell in cells if not any(other.key in keys for other, _ in cell.held)]
 
 
 def collect(
@@ -102,27 +124,22 @@ def collect(
 ) -> tuple[dict[str, list[tuple]], dict[str, str]]:
     """Of every row the finished runs, (result, outcome), and the cell: of several with one label the best on valid."""
     import jmmrec
-    from jmmrec.train.record import RunFolder
 
     found: dict[str, list] = {}
     for cell in cells:
-        folders = [RunFolder(run_folder(folder, model, cell, refresh, seed, runs, epochs)) for seed in seeds]
-        finished = [f for f in folders if f.exists and f.read()["status"] == "finished"]
-        for outcome, label in cell.rows if finished else ():
-            found.setdefault(label, []).append((finished, outcome, cell.key))
+        done = [part for seed in seeds if (part := finished(folder, model, cell, refresh, seed, runs, epochs))]
+        for outcome, label in cell.rows if done else ():
+            found.setdefault(label, []).append(([(f, held or outcome) for f, held in done], cell.key))
     best = {label: max(several, key=valid) for label, several in found.items()}
-    opened = {f.path: jmmrec.open_run(f.path) for folders, _, _ in best.values() for f in folders}
-    rows = {
-        label: [(opened[f.path], outcome or None) for f in folders] for label, (folders, outcome, _) in best.items()
-    }
-    return rows, {label: key for label, (_, _, key) in best.items()}
+    opened = {f.path: jmmrec.open_run(f.path) for parts, _ in best.values() for f, _ in parts}
+    rows = {label: [(opened[f.path], outcome or None) for f, outcome in parts] for label, (parts, _) in best.items()}
+    return rows, {label: key for label, (_, key) in best.items()}
 
 
 def valid(candidate: tuple) -> tuple[int, float]:
     """How many seeds of a row there are, and their mean best score on valid."""
-    folders, outcome, _ = candidate
-    lanes = [f.read()["lanes"] for f in folders]  # by outcome, the chosen one last
-    ends = [one[outcome] if outcome else list(one.values())[-1] for one in lanes]
+    lanes = [(f.read()["lanes"], outcome) for f, outcome in candidate[0]]  # by outcome, the chosen one last
+    ends = [one[outcome] if outcome else list(one.values())[-1] for one, outcome in lanes]
     scores = [lane["best_valid"] for end in ends for lane in end.values()]
     return len(scores), sum(scores) / len(scores)
 
@@ -200,6 +217,11 @@ ABOUT = (
 )
 
 
+def mined(refresh: str) -> str:
+    """When virtual items were mined, in words."""
+    return "Mined once an epoch." if refresh == "epoch" else "Mined for every batch."
+
+
 def also(made: Sequence[Mapping[str, Any]]) -> str:
     """What the open triangles mean, where a row is compared with another one beside the base."""
     pairs = dict.fromkeys((row["row"], row["other"]) for row in made if row["minus_other"])
@@ -247,7 +269,7 @@ def main(
         for seed in seeds
         for folder in chosen
         for model in backbones
-        for cell in cells(folder, model)
+        for cell in needed(cells(folder, model))
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     every, lines, drawn = [], [], {}
@@ -263,7 +285,7 @@ def main(
                 same = {"refresh": given.refresh, "epochs": given.epochs}
                 every += [row | how[row["row"]] | same for row in made]
                 lines += section(made, metrics) + choices(plan, keys)
-    source = provenance(called(f"mdvt/{name}.py", arguments), f"Mined once a {given.refresh}. {given.note}")
+    source = provenance(called(f"mdvt/{name}.py", arguments), f"{mined(given.refresh)} {given.note}")
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]
     print("\n".join(lines))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.mdvt.study import HYBRID, PLAIN, Cell, main
+from experiments.mdvt.study import HYBRID, MDVT, PLAIN, Cell, main
 from experiments.shelf import DATA
 
 NO_IDS = ("dragon", "mmgcl")  # models without a table of item ids
@@ -27,7 +27,7 @@ def cells(folder: str, model: str) -> Sequence[Cell]:
 
     channels = (*(() if model in NO_IDS else ("id",)), *DATA[folder])
     subsets = [c for size in (1, 2) for c in itertools.combinations(channels, size) if len(c) < len(channels)]
-    made = [PLAIN, Cell("hybrid", (("", "MDVT"),), HYBRID, ())]
+    made = [PLAIN, MDVT]
     for names in subsets:
         variant = (("variant", (("similarity", names),)),)
         made.append(Cell(f"hybrid-{'+'.join(names)}", (("", f"MDVT_{'-'.join(names)}"),), HYBRID, variant))

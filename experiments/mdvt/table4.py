@@ -9,20 +9,21 @@ texts, images and a paid service; `jmmrec data augment-text` does that part.
 A step with AMR encodes three times. Time and memory: not measured yet.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.mdvt.study import HYBRID, PLAIN, Cell, main
+from experiments.mdvt.study import HYBRID, MDVT, PLAIN, Cell, main
 
 
 def cells(folder: str, model: str) -> Sequence[Cell]:
     """The backbone with MDVT, with AMR, with both."""
     return (
         PLAIN,
-        Cell("hybrid", (("", "+M"),), HYBRID, ()),
+        dataclasses.replace(MDVT, rows=(("", "+M"),)),
         Cell("amr", (("", "+A"),), amr=()),
         Cell("hybrid-amr", (("", "+M+A"),), HYBRID, (), amr=()),
     )

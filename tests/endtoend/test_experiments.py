@@ -123,6 +123,10 @@ def test_mdvt_table2_and_what_shares_its_runs(folder, mdvt_command) -> None:
         assert f"mdvt_{name}_amazon_scientific_vbpr.png" in page
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
     assert "users" in (folder / "results" / "mdvt_fig4_groups.csv").read_text()
+    table4.run([*mdvt_command, "--report"])  # two of its rows are outcomes of those runs
+    shared = {row["row"]: row for row in table_of(folder, "table4") if row["metric"] == "recall@5"}
+    bits = {row["row"]: row["mean"] for row in rows if row["metric"] == "recall@5"}
+    assert {name: row["mean"] for name, row in shared.items()} == {"backbone": bits[labels[0]], "+M": bits[labels[3]]}
 
 
 def test_mdvt_variants(folder, mdvt_command) -> None:
@@ -241,6 +245,9 @@ def test_differences_hold_for_other_seeds_where_there_are_several() -> None:
 def test_a_page_says_the_command_without_the_folders_of_this_machine() -> None:
     words = ["--data", "/here", "--runs=/there", "--note", "two words", "--report", "--seeds", "0:2"]
     assert shelf.called("a.py", words) == "python experiments/a.py --data DATA --seeds 0:2"
+    for one in (["--data", "/here/tiktok"], ["--data=/here/tiktok"]):
+        assert shelf.called("a.py", one) == "python experiments/a.py --data DATA/tiktok"
+    assert shelf.called("a.py", ["--only", "tiktok"]) == "python experiments/a.py --data DATA --only tiktok"
 
 
 def test_the_ledger_decides_nothing_that_cannot_be_told() -> None:
