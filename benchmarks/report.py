@@ -56,6 +56,31 @@ def markdown(lines: Sequence[Line], head: Sequence[str]) -> str:
     return "\n".join(text)
 
 
+def inside(page: str) -> str:
+    """What stands between the two marks of a page.
+
+    >>> inside("a <!-- measured: begin --> tables <!-- measured: end --> b")
+    'tables'
+    """
+    return page.partition(MARKS[0])[2].partition(MARKS[1])[0].strip()
+
+
+def renewed(text: str, lines: Sequence[Line], head: Sequence[str]) -> str:
+    """Tables with some parts measured anew, in the place of those with their headings or at the end.
+
+    >>> old = markdown([Line("p", "w", (0.001,)), Line("q", "w", (0.001,))], ["Head."])
+    >>> found = renewed(old, [Line("q", "w", (0.002,))], ["Later."])
+    >>> "Head." in found, found.count("### q"), "Later." in found, "| w | 2 (2–2) |" in found
+    (True, 1, True, True)
+    """
+    first, *parts = text.split("\n### ")
+    tables = {part.partition("\n")[0]: part.strip() for part in parts}
+    for part, some in groupby(lines, key=lambda line: line.part):
+        table = markdown(list(some), []).strip().removeprefix(f"### {part}")
+        tables[part] = f"{part}\n\nMeasured anew: {' '.join(head)}{table}"
+    return "\n\n### ".join([first.strip(), *tables.values()]) + "\n"
+
+
 def placed(page: str, text: str) -> str:
     """The page with the text between its two marks, or the text alone where it has none.
 

@@ -105,8 +105,9 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
             process.start()
             running.append((process, share))
         multiprocessing.connection.wait([p.sentinel for p, _ in running], timeout=min(end - time.monotonic(), 60.0))
-        failed += [p for p, _ in running if p.exitcode]
-        running = [(p, share) for p, share in running if p.exitcode is None]
+        codes = [p.exitcode for p, _ in running]  # once: one may end between two looks
+        failed += [code for code in codes if code]
+        running = [one for one, code in zip(running, codes, strict=True) if code is None]
         if time.monotonic() >= end:
             for process, _ in running:
                 process.terminate()
