@@ -172,12 +172,13 @@ class RunFolder:
         """Keeps other processes from training here; the lock ends with its process, however that ends.
 
         Raises:
-          CheckpointError: another process trains here. (Not noticed where the system has no `flock`.)
+          CheckpointError: another process trains here. (Not noticed where system or folder know no locks.)
         """
-        with open(self.path / ".lock", "w") as file:
+        with contextlib.ExitStack() as held:
             try:
                 import fcntl
 
+                file = held.enter_context(open(self.path / ".lock", "w"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise CheckpointError(f"another process is training in {self.path}; wait for it or end it.") from None

@@ -29,10 +29,10 @@ class Shelf:
         self.folder, self.bound = folder, bound
         if folder is None:
             return
-        path, now = folder / "grid.json", json.loads(json.dumps([about, defaults]))
+        path, now = folder / "grid.json", json.loads(json.dumps([about, defaults], default=str))
         if path.exists() and not agrees(_about(path), *now):
             raise CheckpointError(f"{path} is of another grid, model, data set or training; choose another folder.")
-        write_file(path, json.dumps(about, indent=1).encode())
+        write_file(path, json.dumps(now[0], indent=1).encode())
 
     def trunks(self, seeds: Sequence[int], grow: Grow, tell: Callable[[str], None]) -> list[Lane]:
         """Trunks and snapshots, trained or read."""
