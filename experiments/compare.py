@@ -8,6 +8,8 @@ MARKS = (
     "several seeds (`jmmrec.report.crossed_test`), else over users alone."
 )
 ALSO = "△ / ▽: the same, against"
+BASE = ("minus_base", "diff_low95", "diff_high95", "p")
+OTHER = ("minus_other", "other_low95", "other_high95", "p_other")
 
 
 def tested(ours: Any, base: Any) -> Any:
@@ -41,20 +43,33 @@ def measured(
             row = {
                 "row": label, "metric": metric, "split": one.split, "mask": one.mask, "seeds": len(one.seeds),
                 "users": len(one.users), "mean": f"{ours.mean:.5f}", "std": f"{ours.std:.5f}",
-                "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}", **_gap(found, label, base, metric, "base"),
+                "low95": f"{ours.low:.5f}", "high95": f"{ours.high:.5f}", **_gap(found, label, base, metric, BASE),
             }  # fmt: skip
-            made.append(row | {"other": other or ""} | _gap(found, label, other, metric, "other"))
+            made.append(row | {"other": other or ""} | _gap(found, label, other, metric, OTHER))
     return made
 
 
-def _gap(found: Mapping[str, Any], label: str, other: str | None, metric: str, name: str) -> dict[str, str]:
+def _gap(
+    found: Mapping[str, Any], label: str, other: str | None, metric: str, columns: Sequence[str]
+) -> dict[str, str]:
     base = found[other].per_user[metric] if other in found else None
     test = tested(found[label].per_user[metric], base)
     ends = ("", "", "", "") if test is None else (
         f"{test.difference:+.5f}", f"{test.low:+.5f}", f"{test.high:+.5f}", f"{test.p:.2g}"
     )  # fmt: skip
-    names = {"base": ("minus_base", "diff_low95", "diff_high95", "p")}
-    return dict(zip(names.get(name, ("minus_other", "other_low95", "other_high95", "p_other")), ends, strict=True))
+    return dict(zip(columns, ends, strict=True))
+
+
+def also(made: Sequence[Mapping[str, Any]], name: str = "row") -> str:
+    """What the open triangles mean, where a row is compared with another one beside the base.
+
+    Args:
+      name: the column that names rows.
+    """
+    pairs = dict.fromkeys((row[name], row["other"]) for row in made if row["minus_other"])
+    others = list(dict.fromkeys(other for _, other in pairs))
+    told = others[0] if len(others) == 1 else "; ".join(f"{row} against {other}" for row, other in pairs)
+    return f" {ALSO} {told}." if others else ""
 
 
 def mark(row: Mapping[str, Any], gap: str, p: str, signs: str = "▲▼") -> str:

@@ -9,7 +9,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -96,17 +95,18 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
         return
     processes = min(processes, len(jobs))
     spawn, waiting, failed = multiprocessing.get_context("spawn"), list(jobs), []
-    shares, running = cores(processes), []
+    free, running = cores(processes), []
     end = time.monotonic() + 60 * minutes if minutes else math.inf
     while waiting or running:
-        while waiting and len(running) < processes:
-            share = next(share for share in shares if share not in [taken for _, taken in running])
-            process = spawn.Process(target=_say, args=(function, waiting.pop(0), share[1]))
+        while waiting and free:
+            share = free.pop(0)
+            process = spawn.Process(target=_say, args=(function, waiting.pop(0), share))
             process.start()
             running.append((process, share))
         multiprocessing.connection.wait([p.sentinel for p, _ in running], timeout=min(end - time.monotonic(), 60.0))
         codes = [p.exitcode for p, _ in running]  # once: one may end between two looks
         failed += [code for code in codes if code]
+        free += [share for (_, share), code in zip(running, codes, strict=True) if code is not None]
         running = [one for one, code in zip(running, codes, strict=True) if code is None]
         if time.monotonic() >= end:
             for process, _ in running:
@@ -120,15 +120,15 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
         )
 
 
-def cores(processes: int) -> list[tuple[int, frozenset[int]]]:
-    """For each process its number and its share of the cores; all of them where there are too few, or no say in it.
+def cores(processes: int) -> list[frozenset[int]]:
+    """Each process's share of the cores: all of them where there are too few, none where the system has no say in it.
 
-    >>> [len(share) > 0 for _, share in cores(2)]
-    [True, True]
+    >>> len(cores(2))
+    2
     """
     mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     alone = len(mine) >= processes
-    return [(n, frozenset(mine[n::processes] if alone else mine)) for n in range(processes)]
+    return [frozenset(mine[n::processes] if alone else mine) for n in range(processes)]
 
 
 def _say(function: Callable[..., str], job: tuple, share: frozenset[int]) -> None:
@@ -147,16 +147,13 @@ def _end_with_parent() -> None:
 
 def called(script: str, arguments: Sequence[str] | None) -> str:
     """The command as it was given, with the folders of this machine left out."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    one = [Path(word.removeprefix("--data=")).name for word in words]
-    data = next((f"DATA/{name}" for name in one if name in DATA and name not in words), "DATA")
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--data", "--runs", "--note"):
-        while option in words:
-            place = words.index(option)
-            del words[place : place + 2]
-        words = [word for word in words if not word.startswith(f"{option}=")]
-    kept = [word for word in words if word != "--report"]
-    return shlex.join(["python", f"experiments/{script}", "--data", data, *kept])
+        parser.add_argument(option, default="")
+    parser.add_argument("--report", action="store_true")
+    given, kept = parser.parse_known_args(arguments)
+    name = Path(given.data).name
+    return shlex.join(["python", f"experiments/{script}", "--data", f"DATA/{name}" if name in DATA else "DATA", *kept])
 
 
 def provenance(command: str, note: str = "") -> str:

@@ -87,10 +87,7 @@ def fit(
         "seeds": list(seeds),
         "data": _data_record(dataset),
     }
-    defaults = {"model": default_record(backbone)} | {
-        name: dataclasses.asdict(kind()) for name, kind in (("warmup", WarmupConfig), ("config", TrainConfig))
-    }
-    folder = _open_folder(out, resume, record, defaults)
+    folder = _open_folder(out, resume, record, backbone)
     bound = trainer(backbone, dataset.for_training(), config)
     if folder and not folder.exists:  # only now: options that do not fit the data leave no folder behind
         folder.write(record | environment() | {"status": "running"})
@@ -150,9 +147,7 @@ def _data_record(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _open_folder(
-    out: str | Path | None, resume: bool, record: dict[str, Any], defaults: dict[str, Any]
-) -> RunFolder | None:
+def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone) -> RunFolder | None:
     if out is None:
         if resume:
             raise ConfigError("resume needs the run folder: pass out=.")
@@ -165,6 +160,11 @@ def _open_folder(
             raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
         return folder
     before = folder.read()
+    defaults = {
+        "model": default_record(model),
+        "warmup": dataclasses.asdict(WarmupConfig()),
+        "config": dataclasses.asdict(TrainConfig()),
+    }
     now, usual = json.loads(json.dumps((record, defaults)))
     for part in ("data", "model", "warmup", "config", "seeds"):
         old, new = before.get(part), now[part]

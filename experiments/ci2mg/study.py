@@ -10,7 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.compare import ALSO, MARKS, measured, shown
+from experiments.compare import MARKS, also, measured, shown
 from experiments.shelf import (
     DATA,
     EPOCHS,
@@ -208,9 +208,7 @@ def main(
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     source = provenance(called(f"ci2mg/{name}.py", arguments), given.note)
-    pairs = "; ".join(f"{row} against {other}" for row, other in against.items())
-    marks = f"{MARKS.format(base=base)}{f' {ALSO} {pairs}.' if pairs else ''}"
-    every, lines = [], [f"# {title}", "", about.strip(), "", marks, "", source, ""]
+    every, lines = [], []
     for folder in sets:
         for rate in given.rates:
             found = collect(cells, folder, rate, masks, seeds, given.runs, given.epochs)
@@ -221,7 +219,8 @@ def main(
                 every, lines = every + [row | {"epochs": given.epochs} for row in made], lines + section(made)
     other = "" if masks == Masks() else f"_{masks.protocol}{masks.seed}"
     written = write_rows(RESULTS / f"ci2mg_{name}{other}.csv", every)
+    head = [f"# {title}", "", about.strip(), "", MARKS.format(base=base) + also(every, "model"), "", source, ""]
     if plot:
         plot(every, written.with_suffix(".png"))
-        lines[7:7] = [f"![{title}]({written.stem}.png)", ""]
-    write_page(written, lines)
+        head += [f"![{title}]({written.stem}.png)", ""]
+    write_page(written, [*head, *lines])

@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.compare import measured, points
-from experiments.mdvt.study import ABOUT, BEST_N, TITLE, also, asked, mined, paper, rows, text
+from experiments.compare import also, measured, points
+from experiments.mdvt.study import ABOUT, BEST_N, TITLE, asked, mined, paper, rows, text
 from experiments.shelf import RESULTS, called, carry_out, load, places, provenance, shortened, write_page, write_rows
 
 LAMS, NS, GAPS = (0.1, 0.2, 0.3, 0.4, 0.5), (1, 2, 4, 8), (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -167,7 +167,7 @@ def main(
     source = provenance(called(f"mdvt/{name}.py", arguments), f"{mined(given.refresh)} {given.note}")
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     figure = points(every, written.with_suffix(".png"), "recall@10", "backbone")
-    page = [f"# {title}", "", about.strip(), "", f"{ABOUT} {also(every)}".strip(), "", source, ""]
+    page = [f"# {title}", "", about.strip(), "", ABOUT + also(every), "", source, ""]
     write_page(written, [*page, f"![{title}]({figure})", "", *lines])
     print("\n".join(lines))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.compare import ALSO, MARKS, measured, shown
+from experiments.compare import MARKS, also, measured, shown
 from experiments.shelf import (
     DATA,
     EPOCHS,
@@ -222,14 +222,6 @@ def mined(refresh: str) -> str:
     return "Mined once an epoch." if refresh == "epoch" else "Mined for every batch."
 
 
-def also(made: Sequence[Mapping[str, Any]]) -> str:
-    """What the open triangles mean, where a row is compared with another one beside the base."""
-    pairs = dict.fromkeys((row["row"], row["other"]) for row in made if row["minus_other"])
-    others = list(dict.fromkeys(other for _, other in pairs))
-    told = others[0] if len(others) == 1 else "; ".join(f"{row} against {other}" for row, other in pairs)
-    return f"{ALSO} {told}." if others else ""
-
-
 def asked(about: str) -> argparse.ArgumentParser:
     """The options that all of MDVT's experiments have; `data` may be the folder of one data set."""
     parser = options(about, "runs/mdvt", seeds="0:5", jobs=2)
@@ -289,5 +281,4 @@ def main(
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]
     print("\n".join(lines))
-    said = f"{ABOUT} {also(every)}".strip()
-    write_page(written, [f"# {title}", "", about.strip(), "", said, "", source, "", *figures, *lines])
+    write_page(written, [f"# {title}", "", about.strip(), "", ABOUT + also(every), "", source, "", *figures, *lines])

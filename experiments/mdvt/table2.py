@@ -5,8 +5,9 @@ FREEDOM, Recall@10: .0589, with hybrid .0629). What differs: TikTok without text
 thresholds are chosen on valid.
 
     python experiments/mdvt/table2.py --data DATA/tiktok --models freedom --seeds 0:2
-Two seeds of FREEDOM on TikTok: about 30 minutes and 6 GB on 2 cores of a shared machine (a trunk and about ten
-branches a seed). Expect no gain: the committed page has none of the three warm-ups above the backbone.
+Two seeds of FREEDOM on TikTok: 32 minutes and 6 GB on 2 cores of a shared machine, a kill and a restart
+included (a trunk and about ten branches a seed). Expect no gain: the committed page has no warm-up above
+the backbone.
 """
 
 import sys
