@@ -98,7 +98,10 @@ def floor(what: Ready) -> Count:
     """What one step must at least do."""
     given = (what.fresh(), *what.fixed, what.order, epoch_key(0, 0), RATE)
     counted = count(functools.partial(run_epoch, what.model, what.config), *given)
-    return counted.times(1 / len(what.order)) + adam(given[0].params)
+    params, rare = given[0].params, what.model.rare
+    seldom = adam({name: params[name] for name in rare if name in params}) if rare else Count()
+    steps = len(what.order)
+    return counted.times(1 / steps) + adam(params) + seldom.times(1 / steps - 1)
 
 
 def epochs(setting: Setting) -> list[Line]:

@@ -196,12 +196,18 @@ def _train(
     with _reporting(bound, 0 if search else len(seeds), folder, quiet) as on_epoch:
         try:
             grow = search.grow if search else None
-            return train_lanes(bound, lanes, grow=grow, on_epoch=on_epoch, checkpoints=checkpoints)
+            lanes = train_lanes(bound, lanes, grow=grow, on_epoch=on_epoch, checkpoints=checkpoints)
+            for seed in seeds if search else ():
+                search.outcomes(lanes, seed)  # raises where a strategy has lost all its branches
         except DivergenceError as error:
             if folder:
                 folder.update(status="diverged", reason=str(error))
                 raise DivergenceError(f"{error} The last good checkpoint is in {folder.path}.") from None
             raise
+    for lane in lanes:
+        if lane.lost:
+            print(f"jmmrec: {lane.stopped} The search went on without it.", file=sys.stderr)
+    return lanes
 
 
 @contextlib.contextmanager

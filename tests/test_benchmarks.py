@@ -116,6 +116,14 @@ def test_counting_goes_into_loops_and_branches() -> None:
         return jax.lax.cond(x[0, 0] > 0, jnp.exp, lambda v: v @ v, x)
 
     assert count(program, jnp.ones((2, 2))) == Count(operations=3 * 16 + 16)
+
+    def seldom(x):  # as a graph that the first step of an epoch builds
+        def _step(c, n):
+            return jax.lax.cond(n == 0, lambda c: c @ c @ c, lambda c: c @ c, c), None
+
+        return jax.lax.scan(_step, x, jnp.arange(5))[0]
+
+    assert count(seldom, jnp.ones((2, 2))) == Count(operations=5 * 16 + 16)
     assert "50% of it must be: products 50%" in must(Count(1.0), Rates(1.0, 1.0, 1.0), 2.0)
 
 

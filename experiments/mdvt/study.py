@@ -109,7 +109,7 @@ def finished(
 
 def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str, epochs: int = EPOCHS) -> Path:
     """Where one seed of a cell is trained; shorter runs than the others' stay apart."""
-    mined = "" if cell.mdvt is None else f"-{refresh}"
+    mined = "" if cell.mdvt is None else f"-{dict(cell.mdvt).get('refresh', refresh)}"
     return Path(runs) / f"{folder}-{model}-{cell.key}{mined}{shortened(epochs)}-seed{seed}"
 
 

@@ -5,8 +5,8 @@ FREEDOM, Recall@10: .0589, with hybrid .0629). What differs: TikTok without text
 thresholds are chosen on valid.
 
     python experiments/mdvt/table2.py --data DATA/tiktok --models freedom --seeds 0:2
-Two seeds of FREEDOM on TikTok: 32 minutes and 6 GB on 2 cores of a shared machine, a kill and a restart
-included (a trunk and about ten branches a seed). Expect no gain: the committed page has no warm-up above
+Two seeds of FREEDOM on TikTok: 22 minutes and 4.5 GB on 2 cores that do nothing else, 32 on shared ones with a kill and
+a restart (a trunk and about ten branches a seed). Expect no gain: the committed page has no warm-up above
 the backbone.
 """
 

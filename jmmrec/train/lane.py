@@ -48,6 +48,11 @@ class Lane:
         """Whether it wants another epoch."""
         return not self.stopped and self.role != "waiting"
 
+    @property
+    def lost(self) -> bool:
+        """Whether it diverged: a branch of a search, out of the running; `stopped` says how."""
+        return bool(self.stopped) and self.best is None
+
 
 def checksum(tree: Any) -> str:
     """SHA-256 over the bytes of every array in a pytree, in its order.

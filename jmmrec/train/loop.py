@@ -23,7 +23,7 @@ def train_lanes(
 
     Args:
       grow: called with all lanes before the first and after every epoch, returns them with new branches.
-      on_epoch: called with the lanes that have just finished an epoch.
+      on_epoch: called with the lanes that have just finished an epoch; one that diverged has not.
       checkpoints: where to save, every `checkpoint_seconds` and at the end; on an interrupt or divergence the last
         good state is saved too, so that nothing is lost.
 
@@ -41,8 +41,8 @@ def train_lanes(
             by_label = {lane.label: lane for lane in advanced}
             lanes = [by_label.get(lane.label, lane) for lane in lanes]
             lanes = grow(lanes) if grow else lanes
-            if on_epoch:
-                on_epoch(advanced)
+            if on_epoch and (whole := [lane for lane in advanced if not lane.lost]):
+                on_epoch(whole)
             if checkpoints and time.monotonic() - saved >= trainer.config.checkpoint_seconds:
                 checkpoints.save(lanes)
                 saved = time.monotonic()

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import DivergenceError, check_choice, check_range
 from jmmrec.train.lane import Lane
 from jmmrec.train.trainer import Trainer
 from jmmrec.train.warmup import PAPER_THRESHOLDS, Dynamic, Hybrid, Never, Policy, Static, WarmupState
@@ -159,7 +159,11 @@ class Search:
         return None if role is None or trunk.train is None else snapshot(trunk, role, self.reset_patience)
 
     def outcomes(self, lanes: Sequence[Lane], seed: int) -> dict[str, Lane]:
-        """The lane that each wanted strategy ends with, chosen on valid alone; the trunk where it never switched on."""
+        """The lane that each wanted strategy ends with, chosen on valid alone; the trunk where it never switched on.
+
+        Raises:
+          DivergenceError: every branch of a strategy diverged.
+        """
         mine = [lane for lane in lanes if lane.seed == seed]
         trunk = next(lane for lane in mine if lane.role == "trunk")
         at = {lane.born: lane for lane in mine if lane.role == "branch"}
@@ -172,6 +176,9 @@ class Search:
         found["dynamic"] = trunk if current is None else at.get(current, trunk)
         if "hybrid" in self.strategies:
             found["hybrid"] = trunk if current is None else at.get(self._best(at, trunk, current), trunk)
+        for name in self.strategies:
+            if found[name].lost:
+                raise DivergenceError(f"every {name} warm-up of seed {seed} is lost: {found[name].stopped}")
         return {name: found[name] for name in self.strategies}
 
     def _best(self, at: Mapping[int, Lane], trunk: Lane, current: int) -> int:

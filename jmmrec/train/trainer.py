@@ -48,7 +48,8 @@ class Trainer:
         Lanes with the same loss run together in vmapped programs of `seeds_per_program`.
 
         Raises:
-          DivergenceError: a loss or parameter became NaN or infinite; says in which lane, epoch and step.
+          DivergenceError: a loss or parameter became NaN or infinite; says in which lane, epoch and step. A branch of
+            a search is lost instead, and the others go on.
         """
         done: dict[str, Lane] = {}
         for active in (False, True):
@@ -61,7 +62,7 @@ class Trainer:
                 # There branches stop one by one: the rest of a program is filled up, so that it stays the same program.
                 fill = [] if plain or size == 1 else part[:1] * (size - len(part))
                 for lane in self._epoch([*part, *fill], active)[: len(part)]:
-                    done[lane.label] = self._judge(lane)
+                    done[lane.label] = lane if lane.lost else self._judge(lane)
         return [done[lane.label] for lane in lanes]
 
     def _epoch(self, lanes: Sequence[Lane], active: bool) -> list[Lane]:
@@ -87,7 +88,10 @@ class Trainer:
 
     def _after(self, lane: Lane, train: TrainState, log: dict) -> Lane:
         log = {name: np.asarray(values) for name, values in log.items()}
-        self._check_finite(lane, train, log)
+        if broken := self._broken(lane, train, log):
+            if lane.role != "branch":
+                raise DivergenceError(broken)
+            return dataclasses.replace(lane, train=None, best=None, best_score=-1.0, stopped=broken)
         loss = float(log["loss"].mean(dtype=np.float64))
         warmup = lane.policy.update(lane.warmup, lane.epoch, loss)
         record = {"epoch": lane.epoch, "seed": lane.seed, "loss": loss}
@@ -98,21 +102,23 @@ class Trainer:
             lane, train=train, warmup=warmup, epoch=lane.epoch + 1, stale=stale, history=(*lane.history, record)
         )
 
-    def _check_finite(self, lane: Lane, train: TrainState, log: dict) -> None:
+    def _broken(self, lane: Lane, train: TrainState, log: dict) -> str:
+        """What is not finite, and since when; nothing where all is well."""
         where = f"{lane.label} diverged in epoch {lane.epoch}"
         bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in log.items()}
         bad = {name: steps for name, steps in bad.items() if len(steps)}
         if bad:
             first = min(steps[0] for steps in bad.values())
             names = ", ".join(f"{n} is {log[n][first]}" for n, steps in bad.items() if steps[0] == first)
-            raise DivergenceError(f"{where}, step {first}: {names}; lower the learning rate or look at the features.")
+            return f"{where}, step {first}: {names}; lower the learning rate or look at the features."
         leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(_finite(train.params)))
         broken = [jax.tree_util.keystr(path) for path, finite in leaves if not finite]
-        if broken:
-            raise DivergenceError(
-                f"{where}, last step {len(log['loss']) - 1}: parameter {broken[0]} holds NaN or infinity; "
-                "lower the learning rate or look at the features."
-            )
+        if not broken:
+            return ""
+        return (
+            f"{where}, last step {len(log['loss']) - 1}: parameter {broken[0]} holds NaN or infinity; "
+            "lower the learning rate or look at the features."
+        )
 
     def _judge(self, lane: Lane) -> Lane:
         """Valid metrics, best so far, early stopping."""

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import safetensors.numpy
 
-from jmmrec.errors import CheckpointError, DivergenceError
+from jmmrec.errors import CheckpointError
 from jmmrec.models import Backbone
 from jmmrec.train import Checkpoints, Lane, Mdvt, Trainer, checksum, train_lanes
 from jmmrec.train.checkpoint import pack, unpack, write_file
@@ -52,15 +52,11 @@ class Shelf:
         size = min(len(jobs), max(1, memory // _held(jobs[0][0]))) if jobs and memory else 1
         for low in range(0, len(jobs), size):
             part = jobs[low : low + size]
-            lanes = self.together(part, size) if size > 1 else self.alone(part)
+            lanes = self.together(part, size) if size > 1 else [self.branch(arm, start) for start, arm in part]
             for number, (lane, (start, arm)) in enumerate(zip(lanes, part, strict=True), low + 1):
                 what = f"{number}/{len(jobs)}: {start.label}, λ {arm.lam}, n {arm.n}"
                 tell(f"{what}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
                 yield (start.seed, arm.lam, arm.n, start.born), lane
-
-    def alone(self, jobs: Sequence[tuple[Lane, Mdvt]]) -> list[Lane]:
-        """Several branches, one after the other."""
-        return [self.branch(arm, start) for start, arm in jobs]
 
     def branch(self, arm: Mdvt, start: Lane) -> Lane:
         """A branch, trained or read; of a finished one only its best is kept, of one that diverged nothing."""
@@ -68,12 +64,12 @@ class Shelf:
         lane = _armed(arm, bound, start)
         where = self._place(arm, lane)
         if where is None:
-            return _trained(bound, lane)
+            return train_lanes(bound, [lane])[0]
         if (where / "branch.json").exists():
             return _read(where, lane, arm)
         points = Checkpoints(where)
         lanes = points.load(bound) if points.manifests() else [lane]
-        found = _trained(bound, lanes[0], points)
+        found = train_lanes(bound, lanes[:1], checkpoints=points)[0]
         _write(where, found)
         shutil.rmtree(points.folder, ignore_errors=True)
         return found
@@ -91,10 +87,7 @@ class Shelf:
             lanes.append(dataclasses.replace(lane, label=f"{lane.label}, λ {arm.lam}, n {arm.n}", numbers=numbers))
             places.append(self._place(arm, start))
         have = [place is not None and (place / "branch.json").exists() for place in places]
-        try:
-            trained = iter(train_lanes(bound, [lane for lane, there in zip(lanes, have, strict=True) if not there]))
-        except DivergenceError:  # one did: each for itself, which tells
-            return self.alone(jobs)
+        trained = iter(train_lanes(bound, [lane for lane, there in zip(lanes, have, strict=True) if not there]))
         found = []
         for lane, place, there in zip(lanes, places, have, strict=True):
             one = _read(place, lane, model) if place is not None and there else next(trained)
@@ -128,14 +121,6 @@ def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
     assert start.train is not None
     train = start.train._replace(state=start.train.state | {"mined": arm.room(bound.static)})
     return dataclasses.replace(start, role="branch", train=train)
-
-
-def _trained(bound: Trainer, lane: Lane, points: Checkpoints | None = None) -> Lane:
-    """The lane at its end; one that diverged has no best, and no score that could be chosen."""
-    try:
-        return train_lanes(bound, [lane], checkpoints=points)[0]
-    except DivergenceError as error:
-        return dataclasses.replace(lane, train=None, best=None, best_score=-1.0, stopped=str(error))
 
 
 def _write(where: Path, lane: Lane) -> None:

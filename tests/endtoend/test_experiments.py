@@ -13,7 +13,7 @@ import pytest
 from experiments import baselines, below_lightgcn, compare, ledger, shelf
 from experiments.ci2mg import fig3, study, table3
 from experiments.mdvt import fig3 as ablation
-from experiments.mdvt import fig4, fig5, fig6, fig9, table2, table4, table6_7
+from experiments.mdvt import fig4, fig5, fig6, fig9, mining, table2, table4, table6_7
 from experiments.mdvt import grid as mdvt_grid
 from experiments.mdvt import study as mdvt
 from experiments.mdvt import table3 as sources
@@ -127,6 +127,11 @@ def test_mdvt_table2_and_what_shares_its_runs(folder, mdvt_command) -> None:
     shared = {row["row"]: row for row in table_of(folder, "table4") if row["metric"] == "recall@5"}
     bits = {row["row"]: row["mean"] for row in rows if row["metric"] == "recall@5"}
     assert {name: row["mean"] for name, row in shared.items()} == {"backbone": bits[labels[0]], "+M": bits[labels[3]]}
+    mining.run(mdvt_command)  # trains the half that mines for every batch
+    often = {row["row"]: row["other"] for row in table_of(folder, "mining") if row["minus_other"]}
+    assert often == {f"{label} mined for every batch": label for label in labels[1:]}
+    new = [path.parent.name for path in (folder / "runs").rglob("run.json") if path not in before]
+    assert sorted(new) == [f"amazon_scientific-vbpr-mdvt-batch-3epochs-seed{seed}" for seed in (0, 1)]
 
 
 def test_mdvt_variants(folder, mdvt_command) -> None:

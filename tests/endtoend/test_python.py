@@ -10,8 +10,8 @@ import pytest
 import jmmrec
 from jmmrec.data import Dataset, SyntheticConfig, synthesize
 from jmmrec.demo import bounds, demo
-from jmmrec.errors import CheckpointError, ConfigError
-from jmmrec.train import Static, TrainConfig, WarmupConfig, checksum, train_lanes, trainer, with_mdvt
+from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
+from jmmrec.train import Static, TrainConfig, Trainer, WarmupConfig, checksum, train_lanes, trainer, with_mdvt
 from jmmrec.train.record import RunFolder
 
 SMALL = SyntheticConfig(n_users=30, n_items=24, interactions_per_user=8, modalities=(("image", 6, 0.9),))
@@ -91,6 +91,28 @@ def test_test_rows_change_nothing_before_evaluation(data: Dataset) -> None:
     one, two = (jmmrec.fit(MODEL, d, config=CONFIG, quiet=True) for d in (data, other))
     assert checksum(one.runs) == checksum(two.runs) and one.history == two.history
     assert one.metrics != two.metrics
+
+
+def test_a_search_goes_on_without_a_branch_that_diverges(
+    data: Dataset, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    ill, sound = ["seed 0, T=1"], Trainer._broken
+
+    def broken(self, lane, train, log):
+        return f"{lane.label} diverged in epoch 2." if lane.label in ill and lane.epoch == 2 else sound(
+            self, lane, train, log
+        )  # fmt: skip
+
+    monkeypatch.setattr(Trainer, "_broken", broken)
+    how = {"config": CONFIG, "warmup": WarmupConfig("static", thresholds=(0, 1)), "quiet": True}
+    result = jmmrec.fit(MODEL, data, out=tmp_path / "run", **how)
+    assert "seed 0, T=1 diverged in epoch 2. The search went on without it." in capsys.readouterr().err
+    assert result.lanes[0].label == "seed 0, T=0" and result.outcomes["none"][0].epoch == CONFIG.epochs
+    assert jmmrec.open_run(tmp_path / "run", data).metrics == result.metrics
+    ill.append("seed 0, T=0")
+    with pytest.raises(DivergenceError, match="every static warm-up of seed 0 is lost: seed 0, T=0 diverged"):
+        jmmrec.fit(MODEL, data, out=tmp_path / "other", **how)
+    assert RunFolder(tmp_path / "other").read()["status"] == "diverged"
 
 
 def test_a_trained_model_approaches_the_truth_as_data_grow() -> None:
