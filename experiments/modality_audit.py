@@ -1,13 +1,19 @@
 """How often the modality audit is right where the truth is known.
 
 Reproduces nothing published: it tests `jmmrec.knockout.audit_modalities`. A hundred generated data sets (300 users, 200
-items, two modalities of 16 dimensions); in each, each modality is drawn to tell the taste (informativeness 0.9) or to
-be noise (0). VBPR with default settings, permuted rows, five seeds, valid Recall@20. Right: "uses" for a modality that
-tells the taste and none of the other, "no use" or "misled" for noise.
+items, two modalities of 16 dimensions); in each one modality, the other or neither tells the taste (informativeness
+0.9), what does not is noise (0). Not both: where two tell the same, neither is needed, and there is no truth to be found.
+VBPR, permuted rows, five seeds, valid Recall@20. Right: "uses" for a modality that tells the taste and none of the other,
+"no use" or "misled" for noise.
+
+Settings were made for such data on others than these hundred, by valid Recall@20 with the real rows: VBPR's default
+weight of the regulariser (0.07) reaches .54 there, 0.01 reaches .59, and batches of 2048 are a fifth of the data, so that
+early stopping ends some runs before they have begun. With the defaults the verdict is "no use" more often than not:
+the model hardly uses what it is given, or its seeds differ too much to tell.
 
 Command:
     python experiments/modality_audit.py --draws 100
-About 15 s a draw on one CPU core. Expected: at least 95 % of the verdicts right.
+About 12 s a draw on one CPU core. Expected: all verdicts right in at least 95 draws.
 """
 
 import argparse
@@ -22,17 +28,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from experiments.shelf import RESULTS, provenance, write_page, write_rows
 
 TOLD, NOISE = 0.9, 0.0
+TRUTHS = ((True, False), (False, True), (False, False))
+TRAINING = {"learning_rate": 5e-3, "batch_size": 512}
 
 
 def draw(number: int, seeds: int) -> list[dict]:
     """Audits one generated data set; a row for each modality."""
     from jmmrec.data import SyntheticConfig, synthesize
     from jmmrec.knockout import audit_modalities
+    from jmmrec.models import Vbpr
 
-    truth = np.random.default_rng([number, 7]).random(2) < 0.5
+    truth = TRUTHS[np.random.default_rng([number, 7]).integers(len(TRUTHS))]
     kinds = tuple((name, 16, TOLD if told else NOISE) for name, told in zip(("image", "text"), truth, strict=True))
     data = synthesize(SyntheticConfig(n_users=300, n_items=200, modalities=kinds, seed=number)).dataset
-    found = audit_modalities("vbpr", data, knockouts=[], seeds=range(seeds), quiet=True)
+    found = audit_modalities(Vbpr(reg=0.01), data, knockouts=[], seeds=range(seeds), quiet=True, **TRAINING)
     return [
         {
             "draw": number, "modality": one.modality, "informativeness": kinds[place][2],
