@@ -197,8 +197,9 @@ def _train(
         try:
             grow = search.grow if search else None
             lanes = train_lanes(bound, lanes, grow=grow, on_epoch=on_epoch, checkpoints=checkpoints)
-            for seed in seeds if search else ():
-                search.outcomes(lanes, seed)  # raises where a strategy has lost all its branches
+            if search:
+                for seed in seeds:
+                    search.outcomes(lanes, seed)  # raises where a strategy has lost all its branches
         except DivergenceError as error:
             if folder:
                 folder.update(status="diverged", reason=str(error))
