@@ -13,7 +13,7 @@ the model hardly uses what it is given, or its seeds differ too much to tell.
 
 Command:
     python experiments/modality_audit.py --draws 100
-About 12 s a draw on one CPU core. Expected: all verdicts right in at least 95 draws.
+About 16 s a draw on one CPU core. Expected: all verdicts right in at least 95 draws.
 """
 
 import argparse

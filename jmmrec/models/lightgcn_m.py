@@ -22,7 +22,7 @@ from jmmrec.graph import bipartite
 from jmmrec.losses import l2_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.channels import channel_tables, fuse, fusion_init, split_channels
-from jmmrec.models.ci2mg.inputs import Inputs, Views, two_hops
+from jmmrec.models.ci2mg.inputs import NORMS, Inputs, Views, two_hops
 from jmmrec.models.ci2mg.known import Tables, known_rows, projected, standing
 from jmmrec.models.common import batch_bpr, layer_mean
 from jmmrec.models.layers import dense_init, dropout, id_tables, named_key, xavier_uniform
@@ -30,7 +30,7 @@ from jmmrec.retrieval import normalise_rows
 
 CHOICES = {
     "norm": ("sym_exact", "sym_eps7", "sym_eps8"), "variant": ("late", "channels", "early", "elliot"),
-    "fusion": ("sum", "linear"), "impute": ("mean", "zero", "neigh_mean"), "feature_norm": ("none", "l2", "zscore"),
+    "fusion": ("sum", "linear"), "impute": ("mean", "zero", "neigh_mean"), "feature_norm": NORMS,
 }  # fmt: skip
 CONTENT = "content of all modalities"
 
@@ -46,7 +46,7 @@ class LightGcnM(Backbone):
       fusion: what stands side by side makes a score by the `sum` of the products, or goes through a `linear` map; in
         `early` it is what enters layer 0.
       impute: what a missing row holds, the `mean` of the others, `zero` or `neigh_mean` (of 10 that share users).
-      feature_norm: of features, `l2` (rows of unit length), `none` or `zscore`. dropout: of F, in training.
+      feature_norm: of features, `l2` (unit rows), `none`, `centred` or `zscore`, as in CI²MG. dropout: of F, in training.
       reg: weight of the regulariser on layer-0 ids; in `elliot` on propagated ids, users' T and projected features.
 
     >>> LightGcnM(variant="channels").n_layers

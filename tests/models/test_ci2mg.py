@@ -128,7 +128,7 @@ def test_equation_2(encoder, readout) -> None:
 
 
 CHANGED = [
-    (Inputs, "norm", "none"), (Inputs, "norm", "zscore"), (Inputs, "graph", "sym_eps8"),
+    (Inputs, "norm", "none"), (Inputs, "norm", "zscore"), (Inputs, "norm", "centred"), (Inputs, "graph", "sym_eps8"),
     (Inputs, "graph", "rowhalf_eps8"),
     (Inputs, "cold", "zero"), (Inputs, "residual", True), (Inputs, "impute", "zero"), (Inputs, "dropout", 0.5),
     (Ids, "encoder", "lightgcn"), (Ids, "act", "tanh"), (Ids, "n_layers", 1),
@@ -352,6 +352,9 @@ def test_statistics_read_observed_rows_alone() -> None:
     )
     np.testing.assert_allclose(found["x"][~MISSING], plain["x"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(plain["x"].std(axis=0), 1.0, rtol=1e-5)
+    unit, centred = (prepare(DATA.for_training(), Inputs(norm=norm))["known"]["m0"]["x"] for norm in ("l2", "centred"))
+    gap = np.asarray(unit - unit.mean(axis=0))
+    np.testing.assert_allclose(centred, gap / np.linalg.norm(gap, axis=1, keepdims=True), rtol=1e-5, atol=1e-6)
 
 
 def test_options_that_do_nothing_are_refused() -> None:

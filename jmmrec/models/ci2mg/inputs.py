@@ -12,6 +12,7 @@ from jmmrec.errors import check_choice, check_range
 from jmmrec.graph import Bipartite, bipartite, propagate
 from jmmrec.models.ci2mg.known import Tables, from_others, known_rows, projected, standing
 
+NORMS = ("none", "l2", "centred", "zscore")
 Views = dict[str, tuple[jax.Array, jax.Array]]
 
 
@@ -22,8 +23,8 @@ class Inputs:
     Attributes:
       impute: what a missing row holds: `mean` of the observed rows, `zero`, `item_other_mean` (mean of the item's other
         modalities, after projection), `neigh_mean` (of items that share users).
-      bias: where the projection's bias is added, `pre` or `post` Eq. 1. norm: of observed rows, `none`, `l2` or
-        `zscore`. dropout: of projected features, in training.
+      bias: where the projection's bias is added, `pre` or `post` Eq. 1. norm: of observed rows, `none`, `l2`,
+        `centred` (unit rows less their mean, unit again) or `zscore`. dropout: of projected features, in training.
       graph: Eq. 1's normalisation, `mean`, `rowhalf_eps8` or `sym_eps8`. cold: what items without training users keep,
         their own features (`self`) or `zero`. residual: adds an item's own features to Eq. 1's result.
 
@@ -42,7 +43,7 @@ class Inputs:
     def __post_init__(self) -> None:
         check_choice("impute", self.impute, ("mean", "zero", "item_other_mean", "neigh_mean"))
         check_choice("bias", self.bias, ("pre", "post"))
-        check_choice("norm", self.norm, ("none", "l2", "zscore"))
+        check_choice("norm", self.norm, NORMS)
         check_range("dropout", self.dropout, 0, 0.99)
         check_choice("graph", self.graph, ("mean", "rowhalf_eps8", "sym_eps8"))
         check_choice("cold", self.cold, ("self", "zero"))

@@ -53,10 +53,12 @@ def standing(rows: jax.Array, features: jax.Array, options: "Inputs", own: jax.A
     ([[1.0], [3.0]], [2.0])
     """
     x = features[rows]
-    if options.norm == "l2":
+    if options.norm in ("l2", "centred"):
         x = normalise_rows(x)
     weight = jnp.ones(len(rows)) if own is None else own.astype(x.dtype)
     count = jnp.maximum(weight.sum(), 1)
+    if options.norm == "centred":
+        x = normalise_rows(x - weight @ x / count)
     if options.norm == "zscore":
         mean = weight @ x / count
         x = (x - mean) / jnp.maximum(jnp.sqrt(weight @ (x - mean) ** 2 / count), 1e-6)
