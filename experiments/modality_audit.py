@@ -1,15 +1,15 @@
 """How often the modality audit is right where the truth is known.
 
-Reproduces nothing published: it tests `jmmrec.knockout.audit_modalities`. A hundred generated data sets (300 users, 200
-items, two modalities of 16 dimensions); in each one modality, the other or neither tells the taste (informativeness
-0.9), what does not is noise (0). Not both: where two tell the same, neither is needed, and there is no truth to be found.
-VBPR, permuted rows, five seeds, valid Recall@20. Right: "uses" for a modality that tells the taste and none of the other,
-"no use" or "misled" for noise.
+Reproduces nothing published: it tests `jmmrec.knockout.audit_modalities`. A hundred generated data sets (300 users,
+200 items, two modalities of 16 dimensions); in each one modality, the other or neither tells the taste (informativeness
+0.9), what does not is noise (0). Not both: where two tell the same neither is needed, and there is no truth to find.
+VBPR, permuted rows, five seeds, valid Recall@20. Right: "uses" for a modality that tells the taste and none of the
+other, "no use" or "misled" for noise.
 
 Settings were made for such data on others than these hundred, by valid Recall@20 with the real rows: VBPR's default
-weight of the regulariser (0.07) reaches .54 there, 0.01 reaches .59, and batches of 2048 are a fifth of the data, so that
-early stopping ends some runs before they have begun. With the defaults the verdict is "no use" more often than not:
-the model hardly uses what it is given, or its seeds differ too much to tell.
+weight of the regulariser (0.07) reaches .54 there, 0.01 reaches .59, and batches of 2048 make three steps an epoch, so
+that early stopping ends some runs before they have begun. With the defaults the verdict is "no use" more often than
+not: the model hardly uses what it is given, or its seeds differ too much to tell.
 
 Command:
     python experiments/modality_audit.py --draws 100
