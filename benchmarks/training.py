@@ -99,7 +99,7 @@ def floor(what: Ready) -> Count:
     given = (what.fresh(), *what.fixed, what.order, epoch_key(0, 0), RATE)
     counted = count(functools.partial(run_epoch, what.model, what.config), *given)
     params, rare = given[0].params, what.model.rare
-    seldom = adam({name: params[name] for name in rare if name in params}) if rare else Count()
+    seldom = adam({name: params[name] for name in rare if name in params})
     steps = len(what.order)
     return counted.times(1 / steps) + adam(params) + seldom.times(1 / steps - 1)
 
