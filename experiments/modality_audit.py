@@ -8,8 +8,8 @@ other, "no use" or "misled" for noise.
 
 Settings were made for such data in trials on others than these hundred, by valid Recall@20 with the real rows: VBPR's
 default weight of the regulariser (0.07) reached .54 there, 0.01 reached .59, and batches of 2048 make three steps an
-epoch, so that early stopping ends some runs before they have begun. With the defaults the verdict is "no use" more often
-than not: the model hardly uses what it is given, or its seeds differ too much to tell.
+epoch, so that early stopping ends some runs before they have begun. With the defaults the verdict is "no use" more
+often than not: the model hardly uses what it is given, or its seeds differ too much to tell.
 
 Command:
     python experiments/modality_audit.py --draws 100
