@@ -117,13 +117,14 @@ def collect(
         parts = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
         if parts:
             merged = [dataclasses.replace(part.evaluate(**OPTIONS), per_group={}) for part in parts]
-            found[cell.label] = (merge_seeds(merged), [said for part in parts for said in remarks(part)])
+            found[cell.label] = (merge_seeds(merged), remarks(parts))
     return found
 
 
-def remarks(result: Any) -> list[str]:
-    """What the model says of its last epoch (CI²MG: whether the transport converged)."""
-    return [said for lane in result.lanes.values() for said in result.model.remarks(lane.history[-1]["parts"])]
+def remarks(results: Sequence[Any]) -> tuple[str, ...]:
+    """What the model says of the worst last epoch of all seeds (CI²MG: of the transport and of the contrast)."""
+    last = [lane.history[-1]["parts"] for result in results for lane in result.lanes.values()]
+    return results[0].model.remarks({name: max(parts[name] for parts in last) for name in last[0]})
 
 
 def paper(table: str) -> dict[tuple[str, str, str], float]:
@@ -141,7 +142,7 @@ def rows(where: tuple[str, float], masks: Masks, made: Sequence[dict], said: Map
     for row in made:
         label, metric = row["row"], row["metric"]
         rest = {key: value for key, value in row.items() if key != "row"}
-        remark = " ".join(dict.fromkeys(said[label])) if metric == METRICS[0] else ""
+        remark = " ".join(said[label]) if metric == METRICS[0] else ""
         found.append(about | {"model": label} | rest | {"paper": published.get((folder, label, metric), "")})
         found[-1] |= {"remark": remark}
     return found
@@ -188,7 +189,7 @@ def main(
     rates: Sequence[float] = (0.9,),
     folders: Sequence[str] = ("lfm2k", "tiktok"),
     arguments: Sequence[str] | None = None,
-    plot: Callable[[list[dict], Path], None] | None = None,
+    plot: Callable[[list[dict], Path], Any] | None = None,
 ) -> None:
     """Trains what is missing of a grid, then writes its CSV and page (and a figure) from whatever is finished.
 

@@ -13,9 +13,9 @@ fig6.py, fig7_8.py, fig9.py and table5.py show views of it, or train the part of
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -29,44 +29,80 @@ METRICS = ("recall@10", "recall@20", "ndcg@10")
 View = Callable[[str, str, Sequence[Any]], tuple[list[str], list[tuple[str, Any]]]]
 
 
-def grid_folder(
-    folder: str, model: str, lams: tuple, ns: tuple, refresh: str, seed: int, data: str, runs: str, epochs: int
-) -> Path:
-    """Where one seed of a grid is trained; the same arguments as `search`."""
-    sizes = f"lam{'_'.join(map(str, lams))}-n{'_'.join(map(str, ns))}"
-    return Path(runs) / f"{folder}-{model}-grid-{refresh}-{sizes}{shortened(epochs)}-seed{seed}"
+class Sizes(NamedTuple):
+    """What a grid goes through, as in `jmmrec.tuning.Grid`."""
+
+    lams: tuple[float, ...]
+    ns: tuple[int, ...]
+    thresholds: tuple[int, ...] = (0, 5, 10, 20, 40, 80)
+    gaps: tuple[float, ...] = GAPS
+    spans: tuple[int, ...] = (1, 2, 3, 4, 5)
+    cross: tuple[float, int] | None = None
+
+    @property
+    def grid(self) -> Any:
+        """The grid."""
+        from jmmrec.tuning import Grid
+
+        return Grid(**self._asdict())
+
+    @property
+    def name(self) -> str:
+        """In a folder's name: λ and n, and what else is not as usual."""
+        usual, parts = self._field_defaults, {"lam": self.lams, "n": self.ns}
+        rest = {"T": "thresholds", "g": "gaps", "s": "spans", "cross": "cross"}
+        parts |= {short: getattr(self, name) for short, name in rest.items() if getattr(self, name) != usual[name]}
+        return "-".join(short + "_".join(map(str, values)) for short, values in parts.items())
 
 
-def held(job: tuple) -> tuple:
+class Job(NamedTuple):
+    """One seed of a grid."""
+
+    folder: str
+    model: str
+    sizes: Sizes
+    refresh: str
+    seed: int
+    data: str
+    runs: str
+    epochs: int
+
+    @property
+    def where(self) -> Path:
+        """The folder where it is trained."""
+        name = f"{self.folder}-{self.model}-grid-{self.refresh}-{self.sizes.name}{shortened(self.epochs)}"
+        return Path(self.runs) / f"{name}-seed{self.seed}"
+
+
+def held(job: Job) -> Job:
     """The job, or that of a larger finished grid which has its cells."""
-    folder, model, lams, ns, refresh, seed, _, runs, epochs = job
-    for mark in sorted(Path(runs).glob(f"{folder}-{model}-grid-{refresh}-lam*-seed{seed}/{FINISHED}")):
+    alike = f"{job.folder}-{job.model}-grid-{job.refresh}-lam*-seed{job.seed}"
+    for mark in sorted(Path(job.runs).glob(f"{alike}/{FINISHED}")):
         about = json.loads((mark.parent / "grid.json").read_text(encoding="utf-8"))
-        grid, same = about["grid"], about["config"]["epochs"] == epochs
-        if same and set(lams) <= set(grid["lams"]) and set(ns) <= set(grid["ns"]):
-            return folder, model, tuple(grid["lams"]), tuple(grid["ns"]), *job[4:]
+        sizes = {name: about["grid"].get(name) for name in Sizes._fields}
+        other = Sizes(**{name: tuple(values) if values else values for name, values in sizes.items()})
+        if about["config"]["epochs"] == job.epochs and set(job.sizes.grid.cells()) <= set(other.grid.cells()):
+            return job._replace(sizes=other)
     return job
 
 
-def search(
-    folder: str, model: str, lams: tuple, ns: tuple, refresh: str, seed: int, data: str, runs: str, epochs: int
-) -> Any:
+def search(job: Job) -> Any:
     """The grid of one seed, trained as far as it is not."""
-    from jmmrec.tuning import Grid, mdvt_grid
+    from jmmrec.tuning import mdvt_grid
 
-    where = grid_folder(folder, model, lams, ns, refresh, seed, data, runs, epochs)
-    config = {"epochs": epochs, "checkpoint_seconds": 120}
     return mdvt_grid(
-        model, load(folder, data), Grid(lams, ns, gaps=GAPS), mdvt={"refresh": refresh}, seeds=(seed,), config=config,
-        out=where, say=lambda text: print(f"{where.name}: {text}", flush=True),
+        job.model, load(job.folder, job.data), job.sizes.grid, mdvt={"refresh": job.refresh}, seeds=(job.seed,),
+        config={"epochs": job.epochs, "checkpoint_seconds": 120}, out=job.where,
+        say=lambda text: print(f"{job.where.name}: {text}", flush=True),
     )  # fmt: skip
 
 
-def train(*job: Any) -> str:
+def train(*parts: Any) -> str:
     """`search` in a process of its own; says what it cost, and marks the folder as finished."""
-    trained, once, every = search(*job).epochs
-    (grid_folder(*job) / FINISHED).touch()
-    return f"{job[0]}, {job[1]}, seed {job[5]}: {trained} epochs; {once} once each, {every} every cell from scratch"
+    job = Job(*parts)
+    trained, once, every = search(job).epochs
+    (job.where / FINISHED).touch()
+    return f"{job.folder}, {job.model}, seed {job.seed}: {trained} epochs; {once} once each, {every} every cell"
 
 
 def opened(grids: Sequence[Any], key: Any) -> Any:
@@ -127,11 +163,13 @@ def main(
     lams: Sequence[float] = (0.2,),
     ns: Sequence[int] | None = None,
     models: Sequence[str] = ("freedom",),
+    narrow: Mapping[str, tuple] | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Trains what is missing of the grids, then writes what `view` asks to see of them.
 
     Args:
+      narrow: what of warm-ups is enough (`Sizes`); λ and n are then varied one at a time.
       view: from data, model and grids (one a seed) to sentences and (label, cell). against: as in `study.main`.
       tables: of the paper, whose numbers stand beside ours. ns: default the model's best.
     """
@@ -142,9 +180,11 @@ def main(
     (root, chosen), backbones = places(given.data, given.only, ("lfm2k", "tiktok")), given.models or models
     seeds = given.seeds
 
-    def job(folder: str, model: str, seed: int) -> tuple:
-        sizes = tuple(given.lams), tuple(given.ns or (recommended(model),))
-        return held((folder, model, *sizes, given.refresh, seed, root, given.runs, given.epochs))
+    def job(folder: str, model: str, seed: int) -> Job:
+        sizes = Sizes(tuple(given.lams), tuple(given.ns or (recommended(model),)))
+        if narrow is not None:
+            sizes = sizes._replace(**narrow, cross=(0.2, recommended(model)))
+        return held(Job(folder, model, sizes, given.refresh, seed, root, given.runs, given.epochs))
 
     jobs = [job(folder, model, seed) for seed in seeds for folder in chosen for model in backbones]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
@@ -152,10 +192,10 @@ def main(
     for folder in chosen:
         for model in backbones:
             wanted = [job(folder, model, seed) for seed in seeds]
-            done = [one for one in wanted if (grid_folder(*one) / FINISHED).exists()]
+            done = [one for one in wanted if (one.where / FINISHED).exists()]
             if not done:
                 continue
-            grids = [search(*one) for one in done]  # reads them, and trains nothing
+            grids = [search(one) for one in done]  # reads them, and trains nothing
             said, cells = view(folder, model, grids)
             seen = [(label, key) for label, key in cells if key is None or key in shared(grids)]
             scores = {label: valid(grids, key) for label, key in seen}

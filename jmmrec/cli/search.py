@@ -27,6 +27,8 @@ class GridOptions:
     """Dynamic and hybrid: g."""
     spans: tuple[int, ...] = (1, 2, 3, 4, 5)
     """Hybrid: s."""
+    cross: tuple[float, int] | None = None
+    """A λ and an n: only pairs that differ from it in one of both."""
 
 
 @dataclasses.dataclass(frozen=True)

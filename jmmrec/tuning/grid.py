@@ -46,10 +46,11 @@ class Grid:
 
     Attributes:
       lams: λ. ns: n. thresholds: T_S. gaps: g. spans: s of the hybrid search around T_cur.
-      static_rule, dynamic_rule, dynamic_min_epoch: as in `WarmupConfig`.
+      static_rule, dynamic_rule, dynamic_min_epoch: as in `WarmupConfig`. cross: (λ, n); only pairs that differ from
+        it in one of both, as figures over one of them need.
 
-    >>> len(list(Grid().cells()))
-    600
+    >>> len(list(Grid().cells())), Grid(lams=(0.1, 0.2), ns=(2, 4), cross=(0.2, 2)).pairs
+    (600, [(0.1, 2), (0.2, 2), (0.2, 4)])
     """
 
     lams: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -60,6 +61,7 @@ class Grid:
     static_rule: str = "text"
     dynamic_rule: str = "code"
     dynamic_min_epoch: int = 3
+    cross: tuple[float, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("lams", "ns", "thresholds", "gaps", "spans"):
@@ -75,6 +77,10 @@ class Grid:
             raise ConfigError("the grid has neither thresholds nor gaps, so no cell; give some of either.")
         if 0 in self.lams:
             raise ConfigError("λ = 0 is the backbone alone, which is trained in any case; leave it out.")
+        if self.cross is not None:
+            object.__setattr__(self, "cross", tuple(self.cross))
+            if self.cross not in itertools.product(self.lams, self.ns):
+                raise ConfigError(f"cross is {self.cross}, which is not a λ of {self.lams} and an n of {self.ns}.")
 
     def dynamic(self, gap: float) -> Dynamic:
         """The dynamic rule with this gap."""
@@ -85,10 +91,16 @@ class Grid:
         """All cells, to look one up."""
         return frozenset(self.cells())
 
+    @property
+    def pairs(self) -> list[tuple[float, int]]:
+        """λ and n of all arms."""
+        every, at = list(itertools.product(self.lams, self.ns)), self.cross
+        return every if at is None else [(lam, n) for lam, n in every if lam == at[0] or n == at[1]]
+
     def cells(self) -> "list[Key]":
         """All cells: strategy, λ, n, its threshold or gap, its span."""
         found: list[Key] = []
-        for lam, n in itertools.product(self.lams, self.ns):
+        for lam, n in self.pairs:
             found += [("static", lam, n, t, None) for t in self.thresholds]
             found += [("dynamic", lam, n, g, None) for g in self.gaps]
             found += [("hybrid", lam, n, g, s) for g, s in itertools.product(self.gaps, self.spans)]
@@ -288,7 +300,7 @@ def mdvt_grid(
     base = with_mdvt(backbone, **{**(mdvt or {}), "n": max(grid.ns), "lam": grid.lams[0]})
     if memory and (0 in grid.ns or base.variant.choose == "similar_frequent"):
         raise ConfigError("n = 0 and choose='similar_frequent' are not the first items of a larger n; leave memory 0.")
-    arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in itertools.product(grid.lams, grid.ns)]
+    arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in grid.pairs]
     bound = trainer(base, dataset.for_training(), settings)
     about = {
         "grid": dataclasses.asdict(grid), "model": model_record(base), "config": dataclasses.asdict(settings),

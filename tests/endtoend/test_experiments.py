@@ -1,6 +1,7 @@
 """The experiment scripts run: on a small stand-in for one of their data sets, from training to both files."""
 
 import csv
+import json
 import os
 import pathlib
 import subprocess
@@ -317,12 +318,17 @@ def test_results_are_never_replaced_by_fewer(tmp_path, capsys) -> None:
 
 
 def test_a_larger_finished_grid_is_read(tmp_path) -> None:
-    where = mdvt_grid.grid_folder("toy", "vbpr", (0.1, 0.2), (2, 4), "epoch", 0, "data", str(tmp_path), 3)
+    larger = mdvt_grid.Sizes((0.1, 0.2), (2, 4))
+    job = mdvt_grid.Job("toy", "vbpr", mdvt_grid.Sizes((0.2,), (2,)), "epoch", 0, "data", str(tmp_path), 3)
+    where = (other := job._replace(sizes=larger)).where
+    assert where.name == "toy-vbpr-grid-epoch-lam0.1_0.2-n2_4-3epochs-seed0"
     where.mkdir()
-    (where / "grid.json").write_text('{"grid": {"lams": [0.1, 0.2], "ns": [2, 4]}, "config": {"epochs": 3}}')
-    job = ("toy", "vbpr", (0.2,), (2,), "epoch", 0, "data", str(tmp_path), 3)
+    (where / "grid.json").write_text(json.dumps({"grid": larger._asdict(), "config": {"epochs": 3}}))
     assert mdvt_grid.held(job) == job
     (where / mdvt_grid.FINISHED).touch()
-    assert mdvt_grid.held(job) == (*job[:2], (0.1, 0.2), (2, 4), *job[4:])
-    assert mdvt_grid.held((*job[:3], (8,), *job[4:]))[3] == (8,)
-    assert mdvt_grid.held(longer := (*job[:8], 1000)) == longer and mdvt_grid.grid_folder(*longer) != where
+    assert mdvt_grid.held(job) == other
+    cross = job._replace(sizes=mdvt_grid.Sizes((0.1, 0.2), (2, 4), (), (0.1,), (2,), (0.2, 2)))
+    assert cross.where.name == "toy-vbpr-grid-epoch-lam0.1_0.2-n2_4-T-g0.1-s2-cross0.2_2-3epochs-seed0"
+    assert mdvt_grid.held(cross) == other
+    for more in (job._replace(sizes=mdvt_grid.Sizes((0.2,), (8,))), job._replace(epochs=1000)):
+        assert mdvt_grid.held(more) == more and more.where != where

@@ -239,8 +239,8 @@ LADDER = [
     ({"intra": False, "inter": False, "conl": False, "task": False}, {"bpr", "reg"}),
     ({"inter": False, "conl": False, "task": False}, {"bpr", "reg"}),
     ({"conl": False, "task": False}, {"bpr", "reg", "transport_error"}),
-    ({"task": False}, {"bpr", "reg", "transport_error", "contrast"}),
-    ({}, {"bpr", "reg", "transport_error", "contrast", "reconstruction"}),
+    ({"task": False}, {"bpr", "reg", "transport_error", "contrast", "contrast_chance"}),
+    ({}, {"bpr", "reg", "transport_error", "contrast", "contrast_chance", "reconstruction"}),
 ]
 
 

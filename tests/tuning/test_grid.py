@@ -128,12 +128,20 @@ def test_branches_in_one_program_are_branches_alone(tmp_path) -> None:
     [
         ({"lams": ()}, "lams are"), ({"ns": (1, 1)}, "ns are"), ({"lams": (0.0,)}, "backbone alone"),
         ({"gaps": (0.0,)}, "gap is 0"), ({"thresholds": (-1,)}, "threshold is -1"),
-        ({"thresholds": (), "gaps": ()}, "neither thresholds nor gaps"),
+        ({"thresholds": (), "gaps": ()}, "neither thresholds nor gaps"), ({"cross": (0.2, 3)}, "cross is"),
     ],
 )  # fmt: skip
 def test_grids_that_make_no_sense(options, word) -> None:
     with pytest.raises(ConfigError, match=word):
         Grid(**options)
+
+
+def test_a_cross_varies_one_number_at_a_time() -> None:
+    sizes = {"lams": (0.1, 0.2), "ns": (1, 2, 4), "thresholds": (0,), "gaps": (), "spans": ()}
+    cross = Grid(**sizes, cross=(0.2, 2))
+    assert [key[1:3] for key in cross.cells()] == cross.pairs == [(0.1, 2), (0.2, 1), (0.2, 2), (0.2, 4)]
+    found = mdvt_grid(MODEL, DATA, cross, config={**CONFIG, "epochs": 2})
+    assert sorted({key[1:3] for key in found.branches}) == cross.pairs
 
 
 def test_cells_of_another_grid_are_no_backbone(found) -> None:

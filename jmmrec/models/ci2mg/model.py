@@ -131,7 +131,7 @@ class Ci2mg(Backbone):
         found = {"bpr": batch_bpr(encoded.user, encoded.item, batch), "reg": reg}
         total = found["bpr"] + weights.reg * found["reg"]
         if self.conl and "error" in extra:
-            found["contrast"] = terms.contrasts(extra["intra"], extra["inter"], batch, weights)
+            found |= terms.contrasts(extra["intra"], extra["inter"], batch, weights)
             total = total + weights.contrast * found["contrast"]
         if self.task:
             found["reconstruction"] = terms.reconstructions(params.get("decode", {}), encoded, weights)
@@ -146,5 +146,5 @@ class Ci2mg(Backbone):
         return state | ({"potentials": encoded.extra["potentials"]} if fresh else {})
 
     def remarks(self, parts: Mapping[str, float]) -> tuple[str, ...]:
-        """Whether the transport had converged in the last epoch."""
-        return inter.remarks(parts, self.ot)
+        """Whether the transport had converged in the last epoch, and whether the contrast teaches anything."""
+        return inter.remarks(parts, self.ot) + terms.remarks(parts)

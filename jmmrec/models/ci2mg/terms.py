@@ -96,9 +96,37 @@ def reconstruction(
 
 def contrasts(
     intra: Mapping[str, jax.Array], inter: Mapping[str, jax.Array], batch: Batch, options: Objective
-) -> jax.Array:
-    """Σ_m of `contrast`."""
-    return sum((contrast(intra[name], inter[name], batch, options) for name in intra), jnp.zeros(()))
+) -> dict[str, jax.Array]:
+    """Σ_m of `contrast`, and `contrast_chance`: what vectors that cannot be told apart give."""
+    found = sum((contrast(intra[name], inter[name], batch, options) for name in intra), jnp.zeros(()))
+    n_items = len(next(iter(intra.values())))
+    return {"contrast": found, "contrast_chance": chance(len(intra), n_items, batch, options)}
+
+
+def chance(n_modalities: int, n_items: int, batch: Batch, options: Objective) -> jax.Array:
+    """What Σ_m of `contrast` is for vectors that cannot be told apart: M ln of the candidates.
+
+    >>> batch = Batch(*(jnp.zeros(1, int),) * 3, jnp.ones(1, bool), 0)
+    >>> round(float(chance(3, 100, batch, Objective())), 2)
+    13.82
+    """
+    candidates = jnp.sum(batch.mask) if options.negatives == "batch" else n_items
+    return n_modalities * jnp.log(jnp.asarray(candidates, jnp.float32))
+
+
+def remarks(parts: Mapping[str, float]) -> tuple[str, ...]:
+    """Whether the contrast of an epoch with these loss parts is within 1 % of `chance`, in a sentence.
+
+    >>> remarks({"contrast": 13.8, "contrast_chance": 13.82})[0].split(";")[0]
+    'The contrast (Eq. 10) teaches nothing: 13.8 where vectors that cannot be told apart give 13.82'
+    """
+    here, least = parts.get("contrast", 0.0), parts.get("contrast_chance", INFINITY)
+    if here < 0.99 * least:
+        return ()
+    return (
+        f"The contrast (Eq. 10) teaches nothing: {here:.4g} where vectors that cannot be told apart give {least:.4g}; "
+        "inputs.norm=centred with a smaller hyper.tau, or hyper.residual, tells items apart better.",
+    )
 
 
 def reconstructions(decoders: Mapping, encoded: Encoded, options: Objective) -> jax.Array:
