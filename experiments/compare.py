@@ -53,7 +53,12 @@ def _gap(
     found: Mapping[str, Any], label: str, other: str | None, metric: str, columns: Sequence[str]
 ) -> dict[str, str]:
     base = found[other].per_user[metric] if other in found else None
-    test = tested(found[label].per_user[metric], base)
+    return gap(found[label].per_user[metric], base, columns)
+
+
+def gap(ours: Any, base: Any, columns: Sequence[str] = BASE) -> dict[str, str]:
+    """`tested` as columns of a row; empty where there is nothing to test."""
+    test = tested(ours, base)
     ends = ("", "", "", "") if test is None else (
         f"{test.difference:+.5f}", f"{test.low:+.5f}", f"{test.high:+.5f}", f"{test.p:.2g}"
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """Users by the number of their training items, with and without MDVT.
 
 Reproduces: MDVT's Figure 4 (SLMRec, FREEDOM, LGMRec). The paper's claim: MDVT helps users with few items most. Its
-figure has no printed numbers; its groups are 1-5 and 6-10, the rest is read from the axis.
+figure has no printed numbers; its groups are 1-5 and 6-10, the rest is read from the axis. Groups of TikTok are by one
+item: 9,195 of its 9,308 users have one to four, 103 more than twenty.
 
     python experiments/mdvt/fig4.py --data DATA --only tiktok --seeds 0:5
 It shows the runs of table2.py and trains those that are missing.

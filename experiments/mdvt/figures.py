@@ -1,13 +1,12 @@
 """What MDVT's experiments draw."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from experiments.compare import gap
 from experiments.mdvt.study import TITLE, evaluations
+from experiments.shelf import write_rows
 
 Drawn = Mapping[tuple[str, str], Mapping[str, Sequence[tuple]]]
 
@@ -77,22 +76,31 @@ def differences(drawn: Drawn, stem: Path) -> list[str]:
     return [f"{stem.name}.png"]
 
 
-def groups(drawn: Drawn, stem: Path) -> list[str]:
-    """Test Recall@10 of users by the number of their training items; the numbers as CSV beside it."""
-    from jmmrec.report import plot_groups
+EDGES = {"tiktok": (1, 2, 3, 4)}  # nobody there has 5 to 20
 
-    files, lines = [], []
+
+def groups(drawn: Drawn, stem: Path) -> list[str]:
+    """Test Recall@10 of users by the number of their training items, in groups of 5 and more.
+
+    The numbers are a CSV beside it, with what each group gains over the backbone.
+    """
+    from jmmrec.report import plot_groups
+    from jmmrec.train.evaluate import SPARSITY_EDGES
+
+    files, every = [], []
     for key, found in drawn.items():
-        made = {label: one.by_sparsity("recall@10") for label, one in evaluations(found, ("recall@10",)).items()}
-        kept = [group for group, (count, _) in next(iter(made.values())).items() if count]
-        values = {label: [measured[group][1] for group in kept] for label, measured in made.items()}
-        files.append(_saved(plot_groups(values, kept, label=f"test Recall@10, {name(key)}"), stem, key))
-        for label, measured in made.items():
-            lines += [[*key, label, group, *measured[group]] for group in kept]
-    with open(f"{stem}_groups.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["data", "model", "row", "training items", "users", "recall@10"])
-        writer.writerows([*line[:-1], f"{np.float64(line[-1]):.5f}"] for line in lines)
+        whole = evaluations(found, ("recall@10",))
+        made = {label: one.per_user["recall@10"] for label, one in whole.items()}
+        masks = whole["backbone"].sparsity(EDGES.get(key[0], SPARSITY_EDGES))
+        masks = {group: here for group, here in masks.items() if here.sum() >= 5}
+        values = {label: [float(one[:, here].mean()) for here in masks.values()] for label, one in made.items()}
+        files.append(_saved(plot_groups(values, list(masks), label=f"test Recall@10, {name(key)}"), stem, key))
+        for label, one in made.items():
+            for group, here in masks.items():
+                row = {"data": key[0], "model": key[1], "row": label, "training_items": group, "users": here.sum()}
+                row |= {"seeds": len(one), "recall@10": f"{one[:, here].mean():.5f}"}
+                every.append(row | gap(one[:, here], None if label == "backbone" else made["backbone"][:, here]))
+    write_rows(Path(f"{stem}_groups.csv"), every)
     return files
 
 

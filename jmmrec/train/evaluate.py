@@ -57,22 +57,26 @@ class Evaluation:
         """Every measure averaged over users and seeds."""
         return {name: float(values.mean()) for name, values in self.per_seed.items()}
 
+    def sparsity(self, edges: Sequence[int] = SPARSITY_EDGES) -> dict[str, np.ndarray]:
+        """Users grouped by training interactions (1-5, 6-10, ... by default): who is in a group, bool (n_users,)."""
+        lows = [1, *(edge + 1 for edge in edges)]
+        names = [str(high) if low == high else f"{low}-{high}" for low, high in zip(lows, edges, strict=False)]
+        group = np.searchsorted(edges, self.degree)
+        return {name: group == number for number, name in enumerate([*names, f">{edges[-1]}"])}
+
     def by_sparsity(self, metric: str, edges: Sequence[int] = SPARSITY_EDGES) -> dict[str, tuple[int, float]]:
-        """Users grouped by training interactions (1-5, 6-10, ... by default): number of users, mean of the metric.
+        """The groups of `sparsity`: number of users, mean of the metric.
 
         Raises:
           ConfigError: a metric that was not computed.
         """
         if metric not in self.per_user:
             raise ConfigError(f"{metric} was not computed; there are {', '.join(self.per_user)}.")
-        group, low, found = np.searchsorted(edges, self.degree), 1, {}
-        for number in range(len(edges) + 1):
-            label = f"{low}-{edges[number]}" if number < len(edges) else f">{edges[-1]}"
-            low = edges[number] + 1 if number < len(edges) else low
-            here = group == number
-            mean = float(self.per_user[metric][:, here].mean()) if here.any() else float("nan")
-            found[label] = (int(here.sum()), mean)
-        return found
+        values = self.per_user[metric]
+        return {
+            name: (int(here.sum()), float(values[:, here].mean()) if here.any() else float("nan"))
+            for name, here in self.sparsity(edges).items()
+        }
 
     def by_missing(self, metric: str) -> dict[str, tuple[int, float]]:
         """By the relevant items' modalities (all, some, none observed): users asked about such items, mean over them.

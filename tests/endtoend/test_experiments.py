@@ -123,7 +123,9 @@ def test_mdvt_table2_and_what_shares_its_runs(folder, mdvt_command) -> None:
         page = (folder / "results" / f"mdvt_{name}.md").read_text()
         assert f"mdvt_{name}_amazon_scientific_vbpr.png" in page
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
-    assert "users" in (folder / "results" / "mdvt_fig4_groups.csv").read_text()
+    gains = table_of(folder, "fig4_groups")
+    assert all((row["p"] == "") == (row["row"] == "backbone") and int(row["users"]) >= 5 for row in gains)
+    assert len({row["training_items"] for row in gains}) * 4 == len(gains) and gains[0]["row"] == "backbone"
     table4.run([*mdvt_command, "--report"])  # two of its rows are outcomes of those runs
     shared = {row["row"]: row for row in table_of(folder, "table4") if row["metric"] == "recall@5"}
     bits = {row["row"]: row["mean"] for row in rows if row["metric"] == "recall@5"}
@@ -254,6 +256,21 @@ def test_a_page_says_the_command_without_the_folders_of_this_machine() -> None:
     for one in (["--data", "/here/tiktok"], ["--data=/here/tiktok"]):
         assert shelf.called("a.py", one) == "python experiments/a.py --data DATA/tiktok"
     assert shelf.called("a.py", ["--only", "tiktok"]) == "python experiments/a.py --data DATA --only tiktok"
+
+
+def test_the_ledger_on_users_with_few_items_and_on_epochs() -> None:
+    about = {"data": "toy", "model": "freedom", "training_items": "1-5", "users": "9", "recall@10": "0.2", "seeds": "2"}
+    gain = {"row": "H", "diff_low95": "+0.1", "diff_high95": "+0.3", "minus_base": "+0.2", "p": "0.001"}
+    rows = [about | {"row": "backbone", "p": ""}, about | gain, about | gain | {"training_items": ">20", "p": "0.5"}]
+    said, found = ledger.fewest("toy")(rows)
+    assert found == "holds" and said == "R@10 of 9 users with 1-5, 2 seeds: backbone 0.2, H 0.2 (+0.1 to +0.3)"
+    assert ledger.fewest("toy")(rows[:1])[1] == ledger.fewest("other")(rows)[1] == "open"
+    row = {"data": "toy", "model": "freedom", "metric": "recall@10"}
+    alone = row | {"row": "backbone", "best_epoch": "70 80"}
+    for epochs, decided in (("60 79", "holds"), ("70 81", "does not"), ("60 90", "cannot be told")):
+        said, found = ledger.sooner("toy")([alone, row | {"row": "H", "best_epoch": epochs}])
+        assert found == decided and said == f"best epoch of each seed: alone 70 80, H {epochs}"
+    assert ledger.sooner("toy")([alone | {"best_epoch": "70"}, row | {"row": "H", "best_epoch": "6"}])[1] != "holds"
 
 
 def test_the_ledger_decides_nothing_that_cannot_be_told() -> None:

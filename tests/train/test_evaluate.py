@@ -91,8 +91,8 @@ def test_sparsity_groups() -> None:
     found = evaluated()
     assert found.degree.tolist() == [2, 1]
     groups = found.by_sparsity("recall@2", edges=(1, 2, 4))
-    assert list(groups) == ["1-1", "2-2", "3-4", ">4"]
-    assert groups["1-1"] == (1, 0.5) and groups["2-2"] == (1, 1.0)
+    assert list(groups) == ["1", "2", "3-4", ">4"]
+    assert groups["1"] == (1, 0.5) and groups["2"] == (1, 1.0)
     assert groups["3-4"][0] == 0 and np.isnan(groups["3-4"][1])
     assert list(found.by_sparsity("recall@2")) == ["1-5", "6-10", "11-15", "16-20", ">20"]
     with pytest.raises(ConfigError, match=r"recall@20 was not computed; there are recall@1"):
