@@ -8,10 +8,9 @@ import multiprocessing.connection
 import os
 import shlex
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,16 +155,17 @@ def called(script: str, arguments: Sequence[str] | None) -> str:
     return shlex.join(["python", f"experiments/{script}", "--data", f"DATA/{name}" if name in DATA else "DATA", *kept])
 
 
-def provenance(command: str, note: str = "") -> str:
-    """Command, commit, versions and machine of the numbers on a page."""
-    from jmmrec.train.record import environment
+def provenance(command: str, note: str = "", runs: Iterable[Path] = ()) -> str:
+    """Command, commit, versions and machine of the numbers on a page, and the commits that its runs began at."""
+    from jmmrec.train.record import RunFolder, environment
 
     here = environment()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     versions = ", ".join(f"{name} {version}" for name, version in here["versions"].items())
+    begun = {RunFolder(path).read().get("commit") for path in runs if RunFolder(path).exists}
+    told = f"Runs begun at {', '.join(sorted(begun))}. " if begun and all(begun) else ""
     return (
-        f"Command: `{command}`; tables written at commit {commit or 'unknown'}; {versions}; {here['machine']}, "
-        f"{here['device']}. {note}"
+        f"Command: `{command}`; tables written at commit {here['commit'] or 'unknown'}; {versions}; {here['machine']}, "
+        f"{here['device']}. {told}{note}"
     ).rstrip()
 
 

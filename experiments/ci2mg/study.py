@@ -3,6 +3,7 @@
 import argparse
 import csv
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -208,7 +209,6 @@ def main(
         for rate in (given.rates if cell.features else given.rates[:1])
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
-    source = provenance(called(f"ci2mg/{name}.py", arguments), given.note)
     every, lines = [], []
     for folder in sets:
         for rate in given.rates:
@@ -218,6 +218,11 @@ def main(
                 said = {label: remark for label, (_, remark) in found.items()}
                 made = rows((folder, rate), masks, made, said, paper(table) if table else {})
                 every, lines = every + [row | {"epochs": given.epochs} for row in made], lines + section(made)
+    used = [
+        run_folder(folder, cell, rate, masks, seed, given.runs, given.epochs)
+        for folder, cell, rate, seed in itertools.product(sets, cells, given.rates, seeds)
+    ]
+    source = provenance(called(f"ci2mg/{name}.py", arguments), given.note, used)
     other = "" if masks == Masks() else f"_{masks.protocol}{masks.seed}"
     written = write_rows(RESULTS / f"ci2mg_{name}{other}.csv", every)
     head = [f"# {title}", "", about.strip(), "", MARKS.format(base=base) + also(every, "model"), "", source, ""]

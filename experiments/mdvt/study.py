@@ -277,7 +277,8 @@ def main(
                 same = {"refresh": given.refresh, "epochs": given.epochs}
                 every += [row | how[row["row"]] | same for row in made]
                 lines += section(made, metrics) + choices(plan, keys)
-    source = provenance(called(f"mdvt/{name}.py", arguments), f"{mined(given.refresh)} {given.note}")
+    used = [r.folder for found in drawn.values() for parts in found.values() for r, _ in parts]
+    source = provenance(called(f"mdvt/{name}.py", arguments), f"{mined(given.refresh)} {given.note}", used)
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]
     print("\n".join(lines))

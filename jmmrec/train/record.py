@@ -3,10 +3,12 @@
 import contextlib
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -111,8 +113,25 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
+def commit() -> str:
+    """Of the checkout that jmmrec runs from, `-dirty` with changed code; empty where it runs from no checkout.
+
+    >>> " " in commit()
+    False
+    """
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():  # a release in an environment inside of somebody else's checkout
+        return ""
+    git = functools.partial(subprocess.check_output, cwd=root, text=True, stderr=subprocess.DEVNULL, timeout=10)
+    try:
+        head = git(["git", "rev-parse", "--short", "HEAD"]).strip()
+        return head + "-dirty" * bool(git(["git", "status", "--porcelain", "--untracked-files=no", "--", "*.py"]))
+    except (OSError, subprocess.SubprocessError):  # no git, no commit yet, or a very slow disk
+        return ""
+
+
 def environment() -> dict[str, Any]:
-    """Versions, machine and command of this process.
+    """Versions, commit, machine and command of this process.
 
     >>> "jax" in environment()["versions"]
     True
@@ -126,6 +145,7 @@ def environment() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "versions": versions | {"python": platform.python_version()},
+        "commit": commit(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": f"{device.platform}: {device.device_kind}",
         "command": " ".join(sys.argv),

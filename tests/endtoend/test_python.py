@@ -1,7 +1,9 @@
 """The calls of a notebook, and what training promises: exact branches, early stopping, no look at test rows."""
 
 import dataclasses
+import functools
 import pathlib
+import subprocess
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ import jmmrec
 from jmmrec.data import Dataset, SyntheticConfig, synthesize
 from jmmrec.demo import bounds, demo
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
-from jmmrec.train import Static, TrainConfig, Trainer, WarmupConfig, checksum, train_lanes, trainer, with_mdvt
+from jmmrec.train import Static, TrainConfig, Trainer, WarmupConfig, checksum, record, train_lanes, trainer, with_mdvt
 from jmmrec.train.record import RunFolder
 
 SMALL = SyntheticConfig(n_users=30, n_items=24, interactions_per_user=8, modalities=(("image", 6, 0.9),))
@@ -180,3 +182,22 @@ def test_what_an_evaluation_may_be_asked_wrongly(data: Dataset, how: dict, words
 
 def test_parts_are_found_without_being_imported() -> None:
     assert {"tuning", "knockout", "ot"} <= set(dir(jmmrec)) and jmmrec.tuning.Grid().lams
+
+
+def test_a_run_knows_its_commit(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "jmmrec" / "train" / "record.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("one")
+    monkeypatch.setattr(record, "__file__", str(file))
+    assert record.commit() == ""  # no checkout
+    git = functools.partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    git(["git", "init", "-q"])
+    assert record.commit() == ""  # nothing committed
+    git(["git", "add", "."])
+    git(["git", "-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "first"])
+    head = record.commit()
+    assert record.environment()["commit"] == head and len(head) >= 4
+    (tmp_path / "notes.txt").write_text("no code")
+    assert record.commit() == head
+    file.write_text("two")
+    assert record.commit() == f"{head}-dirty"
