@@ -89,12 +89,15 @@ def trained(folder: str, runs: Path) -> dict[str, dict[str, Any]]:
 
 def rows(folder: str, mask: str, evaluations: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One CSV row for each model and metric, with the difference to LightGCN and its p."""
+    from jmmrec.models import MODELS
     from jmmrec.report.stats import interval
 
     made, base = [], evaluations.get("lightgcn")
     for name, one in evaluations.items():
         for metric in METRICS:
-            ours, test = interval(one.per_seed[metric]), tested(one.per_user[metric], base and base.per_user[metric])
+            values = one.per_user[metric]
+            values = values if name in MODELS else values.repeat(2, axis=0)  # a reference is the same with every seed
+            ours, test = interval(one.per_seed[metric]), tested(values, base and base.per_user[metric])
             made.append(
                 {
                     "data": folder, "model": name, "metric": metric, "split": one.split, "mask": mask,

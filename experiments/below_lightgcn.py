@@ -9,7 +9,7 @@ searched stays in the table when more seeds show that chance may have put it bel
     python experiments/below_lightgcn.py --data DATA --jobs 2
 Every setting is a run folder under --runs and resumes where it was stopped; `--only`, `--models`, `--budget` and
 `--report` as in baselines.py. Grids: options that the models' authors search, as few settings as two cores
-could train.
+could train. GPU: not run.
 """
 
 import csv

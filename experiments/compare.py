@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 MARKS = (
-    "▲ / ▼: better / worse than {base} at p < 0.01, uncorrected; for other users and other seeds where both have "
-    "several seeds (`jmmrec.report.crossed_test`), else over users alone."
+    "▲ / ▼: better / worse than {base} at p < 0.01, uncorrected, for other users and other seeds "
+    "(`jmmrec.report.crossed_test`); one seed says nothing of other seeds and gets no mark."
 )
 ALSO = "△ / ▽: the same, against"
 BASE = ("minus_base", "diff_low95", "diff_high95", "p")
@@ -13,16 +13,13 @@ OTHER = ("minus_other", "other_low95", "other_high95", "p_other")
 
 
 def tested(ours: Any, base: Any) -> Any:
-    """Difference of two (seeds, users) tables of a metric, tested; None where they are one, or there is no base.
+    """Difference of two (seeds, users) tables of a metric, tested for other users and other seeds.
 
-    For other users and other seeds where both have several seeds, else over users, their values averaged over seeds.
+    None where they are one, there is no base, or one has a single seed: a lucky one lifts all its users alike.
     """
-    from jmmrec.report.stats import crossed_test, paired_test
+    from jmmrec.report.stats import crossed_test
 
-    if base is None or base is ours:
-        return None
-    enough = min(len(ours), len(base)) > 1
-    return crossed_test(ours, base) if enough else paired_test(ours.mean(axis=0), base.mean(axis=0))
+    return None if base is None or base is ours or min(len(ours), len(base)) < 2 else crossed_test(ours, base)
 
 
 def measured(
@@ -57,11 +54,11 @@ def _gap(
 
 
 def gap(ours: Any, base: Any, columns: Sequence[str] = BASE) -> dict[str, str]:
-    """`tested` as columns of a row; empty where there is nothing to test."""
+    """A difference and its test as columns of a row; empty where there is nothing to test."""
     test = tested(ours, base)
-    ends = ("", "", "", "") if test is None else (
-        f"{test.difference:+.5f}", f"{test.low:+.5f}", f"{test.high:+.5f}", f"{test.p:.2g}"
-    )  # fmt: skip
+    ends = ["", "", "", ""] if base is None or base is ours else [f"{ours.mean() - base.mean():+.5f}", "", "", ""]
+    if test is not None:
+        ends[1:] = f"{test.low:+.5f}", f"{test.high:+.5f}", f"{test.p:.2g}"
     return dict(zip(columns, ends, strict=True))
 
 

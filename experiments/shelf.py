@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import importlib.util
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -29,7 +30,7 @@ def load(folder: str, data: str) -> Any:
     """A data set with all its modalities."""
     import jmmrec
 
-    inter = "baby" if folder == "amazon_baby" else None  # its folder holds a second, random split
+    inter = {"amazon_baby": "baby", "amazon_sports": "sports"}.get(folder)  # these hold a second, random split
     return jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
 
 
@@ -80,6 +81,16 @@ def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tup
     return data, list(only or folders)
 
 
+def check_figures() -> None:
+    """Before anything is trained: that the page's figures can be drawn.
+
+    Raises:
+      SystemExit: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise SystemExit("this page has figures, and matplotlib is not installed: pip install 'jmmrec[plot]'.")
+
+
 def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: int, minutes: float = 0.0) -> None:
     """Calls `function(*job)` for every job, each in a fresh process, so many at a time (0: in this one).
 
@@ -110,9 +121,10 @@ def carry_out(function: Callable[..., str], jobs: Sequence[tuple], processes: in
         if time.monotonic() >= end:
             for process, _ in running:
                 process.terminate()
+                process.join()
             left = len(waiting) + len(running)
             print(f"the budget of {minutes:g} minutes is used up; {left} runs are left", flush=True)
-            return
+            break
     if failed:
         raise SystemExit(
             f"{len(failed)} of {len(jobs)} runs failed, see above; --report writes the tables of the others."

@@ -18,6 +18,7 @@ from experiments.shelf import (
     RESULTS,
     called,
     carry_out,
+    check_figures,
     load,
     options,
     places,
@@ -199,6 +200,8 @@ def main(
     """
     given = asked(about, rates, cells).parse_args(arguments)
     masks, seeds = Masks(given.protocol, given.mask_seed), given.seeds
+    if plot:
+        check_figures()
     root, sets = places(given.data, given.only, folders)
     chosen = [cell for cell in cells if given.models is None or cell.label in given.models]
     jobs = [

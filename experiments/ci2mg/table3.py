@@ -6,6 +6,8 @@ brings is its own; the fusion of intra and inter before Eq. 11 is not defined in
 is their mean. Settings as in table2.py.
 
     python experiments/ci2mg/table3.py --data DATA --jobs 2
+Six models a seed: up to 26 minutes of one core each on Last.fm-2K, less on the lower rungs. Not run yet, on no machine.
+Expect no rung to add much: docs/models/ci2mg.md says why.
 """
 
 import itertools

@@ -5,7 +5,8 @@ fewer epochs. The losses of both are on different scales once virtual triplets a
 loss; the model's own part is drawn as well.
 
     python experiments/mdvt/fig5.py --data DATA --only tiktok --models freedom
-It shows the runs of table2.py and trains those that are missing.
+It shows the runs of table2.py and trains those that are missing, in the time said there. Expect the best epochs where
+the backbone's are.
 """
 
 import sys

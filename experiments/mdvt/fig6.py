@@ -4,7 +4,7 @@ Reproduces: MDVT's Figure 6 (MMGCN, FREEDOM on Baby; g .1, s 2). The paper's cla
 similar range for all three. Its figure has no printed numbers.
 
     python experiments/mdvt/fig6.py --data DATA --only lfm2k --seeds 0:3
-Reads what grid.py has trained, or trains the part with the paper's λ and n. Time and memory: not measured yet.
+Reads what grid.py has trained, or trains the part with the paper's λ and n, in the time said there; GPU: not run.
 """
 
 import sys

@@ -3,7 +3,7 @@
 Reproduces: MDVT's Figure 9 (Recall@10). The paper's claim: a span of 2 is enough. Its figure has no printed numbers.
 
     python experiments/mdvt/fig9.py --data DATA --only lfm2k --seeds 0:3
-Reads what grid.py has trained, or trains the part with the paper's λ and n. Time and memory: not measured yet.
+Reads what grid.py has trained, or trains the part with the paper's λ and n, in the time said there; GPU: not run.
 """
 
 import sys

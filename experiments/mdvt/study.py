@@ -24,6 +24,7 @@ from experiments.shelf import (
     RESULTS,
     called,
     carry_out,
+    check_figures,
     load,
     options,
     places,
@@ -256,6 +257,8 @@ def main(
     given = asked(about).parse_args(arguments)
     (root, chosen), backbones = places(given.data, given.only, folders), given.models or models
     seeds = given.seeds
+    if plot:
+        check_figures()
     jobs = [
         (folder, model, cell, given.refresh, seed, root, given.runs, given.epochs)
         for seed in seeds
@@ -280,6 +283,6 @@ def main(
     used = [r.folder for found in drawn.values() for parts in found.values() for r, _ in parts]
     source = provenance(called(f"mdvt/{name}.py", arguments), f"{mined(given.refresh)} {given.note}", used)
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
-    figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]
     print("\n".join(lines))
+    figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]
     write_page(written, [f"# {title}", "", about.strip(), "", ABOUT + also(every), "", source, "", *figures, *lines])

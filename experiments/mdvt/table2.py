@@ -6,7 +6,7 @@ thresholds are chosen on valid.
 
     python experiments/mdvt/table2.py --data DATA/tiktok --models freedom --seeds 0:2
 Two seeds of FREEDOM on TikTok: 22 minutes and 4.5 GB on 2 cores that do nothing else, 32 on shared ones with a kill and
-a restart (a trunk and about ten branches a seed). Expect no gain: the committed page has no warm-up above
+a restart (a trunk and about ten branches a seed); GPU: not run. Expect no gain: the committed page has no warm-up above
 the backbone.
 """
 
@@ -30,7 +30,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
     main(
         "table2", "Backbones with and without MDVT", __doc__ or "", cells, models=tuple(TITLE), tables=("2",),
-        names={"backbone": "origin"}, plot=differences, arguments=arguments,
+        names={"backbone": "origin"}, against={"+MDVT (H)": "+MDVT (S)", "+MDVT (S)": "+MDVT (D)"}.get,
+        plot=differences, arguments=arguments,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ here: they need items'
 texts, images and a paid service; `jmmrec data augment-text` does that part.
 
     python experiments/mdvt/table4.py --data DATA --models lgmrec --seeds 0:3
-A step with AMR encodes three times. Time and memory: not measured yet.
+Two hybrid searches and two plain runs a seed; a step with AMR encodes three times. Not run yet, on no machine.
 """
 
 import dataclasses

@@ -4,7 +4,7 @@ Reproduces: MDVT's Table 5 (Recall@10; Amazon sets). The paper's claim: g of .1 
 larger ones. On LGMRec the published rule switches on at the first check whatever g is, so its rows cannot differ.
 
     python experiments/mdvt/table5.py --data DATA --only lfm2k --seeds 0:3
-Reads what grid.py has trained, or trains the part with the paper's λ and n. Time and memory: not measured yet.
+Reads what grid.py has trained, or trains the part with the paper's λ and n, in the time said there; GPU: not run.
 """
 
 import sys
