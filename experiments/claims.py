@@ -9,6 +9,7 @@ from typing import Any
 from experiments.verdicts import (
     Rule,
     above_lightgcn,
+    as_good,
     audits,
     differences,
     fewest,
@@ -163,8 +164,8 @@ CLAIMS = (
     untestable("CI²MG, Tables 1, 2", "Allrecipes: size, and best of eleven models", "the data set cannot be had"),
     untestable("CI²MG, Figure 4", "K 64 or 256, L about 2, λ1 1 or .01, λ2 .01 to 1 are best",
                "no numbers, and several values are called best of each; fig4.py shows ours"),
-    *(Claim("none", f"mining for every batch is better than once an epoch ({data})", "mdvt_mining.csv",
-            differences(data, "freedom", lambda r: r.endswith("every batch"), "minus_other"), OURS) for data in SETS),
+    *(Claim("none", f"mining for every batch is within 2 % of once an epoch ({data})", "mdvt_mining.csv",
+            as_good(data), OURS) for data in SETS),
     Claim("none", "the modality audit is right in 95 of 100 draws with known truth", "modality_audit.csv", audits,
           "generated data; VBPR with settings made for them"),
     Claim("none", "every backbone with its defaults beside LightGCN and popularity", "baselines.csv", above_lightgcn,

@@ -7,7 +7,7 @@ MARKS = (
     "▲ / ▼: better / worse than {base} at p < 0.01, uncorrected, for other users and other seeds "
     "(`jmmrec.report.crossed_test`); one seed says nothing of other seeds and gets no mark."
 )
-ALSO = "△ / ▽: the same, against"
+ALSO = "△ / ▽: the same,"
 BASE = ("minus_base", "diff_low95", "diff_high95", "p")
 OTHER = ("minus_other", "other_low95", "other_high95", "p_other")
 
@@ -70,7 +70,7 @@ def also(made: Sequence[Mapping[str, Any]], name: str = "row") -> str:
     """
     pairs = dict.fromkeys((row[name], row["other"]) for row in made if row["minus_other"])
     others = list(dict.fromkeys(other for _, other in pairs))
-    told = others[0] if len(others) == 1 else "; ".join(f"{row} against {other}" for row, other in pairs)
+    told = f"against {others[0]}" if len(others) == 1 else "; ".join(f"{row} against {other}" for row, other in pairs)
     return f" {ALSO} {told}." if others else ""
 
 

@@ -146,6 +146,23 @@ def sooner(data: str) -> Rule:
     return ours
 
 
+def as_good(data: str, margin: float = 0.02) -> Rule:
+    """Whether mining for every batch is within a share of mining once an epoch: the whole interval has to be."""
+
+    def ours(rows: Rows) -> tuple[str, str]:
+        mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, "freedom", "recall@10")}
+        told, found = [], []
+        for label, row in mine.items():
+            if row["minus_other"]:
+                least, ends = margin * float(mine[row["other"]]["mean"]), (row["other_low95"], row["other_high95"])
+                told.append(f"{label} {row['minus_other']}" + (f" ({' to '.join(ends)})" if ends[0] else " (one seed)"))
+                inside = bool(ends[0]) and max(abs(float(end)) for end in ends) <= least
+                found.append(True if inside else False if better(row, "minus_other") is not None else None)
+        return "R@10, " + ", ".join(told), verdict(found)
+
+    return ours
+
+
 def ladder(data: str) -> Rule:
     """CI²MG's parts, each against the row before it, 90 % missing."""
 

@@ -361,6 +361,17 @@ def test_every_claim_finds_its_rows_in_a_whole_table(name, monkeypatch) -> None:
         assert claim.ours(rows)[1] in ("holds", "does not"), claim.says
 
 
+def test_two_ways_are_as_good_where_the_whole_interval_is_small() -> None:
+    row = {"data": "toy", "model": "freedom", "metric": "recall@10", "mean": "0.2", "seeds": "3", "row": "S",
+           "minus_other": "", "p_other": ""}  # fmt: skip
+    often = row | {"row": "S often", "other": "S", "minus_other": "+0.001", "other_low95": "-0.002",
+                   "other_high95": "+0.004", "p_other": "0.3"}  # fmt: skip
+    assert verdicts.as_good("toy")([row, often]) == ("R@10, S often +0.001 (-0.002 to +0.004)", "holds")
+    assert verdicts.as_good("toy")([row, often | {"other_high95": "+0.005"}])[1] == "cannot be told"
+    assert verdicts.as_good("toy")([row, often | {"other_high95": "+0.05", "p_other": "0.001"}])[1] == "does not"
+    assert verdicts.as_good("toy")([row, often | {"other_low95": "", "p_other": ""}])[1] == "cannot be told"
+
+
 def test_the_sizes_of_data_sets(folder, monkeypatch, capsys) -> None:
     monkeypatch.setattr(table1, "RESULTS", folder / "results")
     table1.run(["--data", str(folder / "data"), "--only", "amazon_scientific"])
