@@ -6,7 +6,7 @@ from typing import Any
 
 from jmmrec.errors import ConfigError
 from jmmrec.report import Table, comparison_table, plot_groups, plot_history
-from jmmrec.report.comparison import seed_text
+from jmmrec.report.evaluations import seed_text
 from jmmrec.report.page import facts, figure_html, page
 from jmmrec.result import Result
 from jmmrec.retrieval import parse_metric

@@ -100,7 +100,7 @@ def check_output(path: Path | None) -> None:
 def by_k(found: "Evaluation", ks: tuple[int, ...], title: str) -> "Table":
     """One row for each measure, one column for each K."""
     from jmmrec.report import Estimate, Table, interval
-    from jmmrec.report.comparison import seed_text
+    from jmmrec.report.evaluations import seed_text
 
     values = found.per_seed
     rows = [

@@ -123,13 +123,32 @@ def test_different_seeds_get_a_column() -> None:
     assert [row[1] for row in table.rows] == ["0:3", "0,7"]
 
 
-def test_over_users_alone_where_seeds_cannot_say() -> None:
+def test_one_seed_marks_nothing_unless_asked_of_users_alone() -> None:
     runs = {"base": evaluation(seeds=(0,)), "better": evaluation(0.05, seeds=(0,))}
-    told = comparison_table(runs, ["recall@20"], "base").remarks[-1]
-    assert "paired t-test over 50 users" in told and told.endswith("With one seed it says nothing of training again.")
+    table = comparison_table(runs, ["recall@20"], "base")
+    assert table.rows[1][1].p is None and not any("p < " in remark for remark in table.remarks)
+    assert table.remarks[-1] == (
+        "No marks: one seed says nothing of training again; train several, or over='users' tests the models as trained."
+    )
+    table = comparison_table(runs, ["recall@20"], "base", over="users")
+    assert table.rows[1][1].mark == "**"
+    assert "paired t-test over 50 users (the models as trained, averaged over seeds)" in table.remarks[-1]
+
+
+def test_one_model_with_one_seed_costs_the_others_nothing() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05), "alone": evaluation(0.06, seeds=(0,))}
+    table = comparison_table(runs, ["recall@20"], "base")
+    assert [row[2].mark for row in table.rows] == ["", "**", ""]
+    assert "Holm-corrected for 1 tests" in table.remarks[-2]
+    assert table.remarks[-1].startswith("No marks for alone: one seed says nothing")
+
+
+def test_wilcoxon_is_over_users_or_over_seeds() -> None:
     runs = {"base": evaluation(), "better": evaluation(0.05)}
-    assert "paired t-test over 50 users" in comparison_table(runs, ["recall@20"], "base", over="users").remarks[-1]
-    assert "paired Wilcoxon" in comparison_table(runs, ["recall@20"], "base", method="wilcoxon").remarks[-1]
+    told = comparison_table(runs, ["recall@20"], "base", over="users", method="wilcoxon").remarks[-1]
+    assert "paired Wilcoxon test over 50 users" in told
+    with pytest.raises(JmmrecError, match="'wilcoxon', which tests over users or over seeds and not over both"):
+        comparison_table(runs, ["recall@20"], "base", method="wilcoxon")
 
 
 def test_bootstrap_intervals() -> None:
