@@ -6,7 +6,9 @@ from jmmrec.errors import check_choice
 from jmmrec.report.evaluations import EvaluationLike, check_metrics, seed_text, shared_facts
 from jmmrec.report.stats import Interval, bootstrap, interval
 from jmmrec.report.tables import Cell, Estimate, Table
-from jmmrec.report.verdicts import Verdicts, check_tests, tested, verdicts
+from jmmrec.report.verdicts import MARKS, Verdicts, check_tests, tested, verdicts
+
+SPREADS = ("seeds", "bootstrap")
 
 
 def comparison_table(
@@ -18,12 +20,14 @@ def comparison_table(
     method: str = "t",
     level: float = 0.95,
     spread: str = "seeds",
+    marks: str = "two",
     title: str = "",
 ) -> Table:
     """One row per model, one column per metric: mean over seeds ± half its Student-t interval.
 
     With a baseline every other row is tested against it, pair by pair, and all tests of the table are corrected
-    together (Holm): `**` for p < 0.01, `*` for p < 0.05. The sign of a difference is read from the means.
+    together (Holm): `**` for p < 0.01, `*` for p < 0.05. The sign of a difference is read from the means; what the
+    tests found in numbers, effect sizes included, is in the table's `details` and in columns of its CSV.
 
     Args:
       evaluations: name shown -> evaluation; all of one split, one mask and the same users.
@@ -34,6 +38,7 @@ def comparison_table(
       method: "t", or "wilcoxon" over users or over seeds.
       level: coverage of the intervals. spread: what they tell, `seeds` (Student-t over seeds) or `bootstrap` (users
         and seeds drawn anew).
+      marks: `two` levels as above, or `paper`: one `*` where a model is better at p < 0.01, as papers print it.
       title: one line above the table.
 
     Returns:
@@ -45,23 +50,52 @@ def comparison_table(
       JmmrecError: no evaluation, different splits, masks or users, or over seeds different seeds.
     """
     check_tests(over, method)
-    check_choice("spread", spread, ("seeds", "bootstrap"))
+    check_choice("spread", spread, SPREADS)
+    check_choice("marks", marks, MARKS)
     facts = shared_facts(evaluations)
     check_metrics(evaluations, metrics)
     notes = [_interval_note(evaluations, level, spread)]
-    found = Verdicts()
+    found, details = Verdicts(), None
     if baseline is not None:
         check_choice("baseline", baseline, evaluations)
         found = verdicts(evaluations, metrics, baseline, over, method, level)
         n = len(evaluations[baseline].seeds if over == "seeds" else evaluations[baseline].users)
-        notes += [_marks_note(found, baseline, tested(over, method, n)), *found.remarks]
+        notes += [_marks_note(found, baseline, tested(over, method, n), marks), *found.remarks]
+        details = differences(found, baseline, over, level)
     rows: list[tuple[Cell, ...]] = []
     for name, evaluation in evaluations.items():
         spreads = [_spread(evaluation, metric, level, spread) for metric in metrics]
-        cells = [Estimate(one, found.p.get((name, m))) for one, m in zip(spreads, metrics, strict=True)]
+        cells = [_cell(one, found, (name, metric), marks) for one, metric in zip(spreads, metrics, strict=True)]
         rows.append((name, *([] if "seeds" in facts else [seed_text(evaluation.seeds)]), *cells))
     columns = ("model", *([] if "seeds" in facts else ["seeds"]), *metrics)
-    return Table(title, columns, tuple(rows), tuple(filter(None, notes)), facts)
+    return Table(title, columns, tuple(rows), tuple(filter(None, notes)), facts, details=details)
+
+
+def differences(found: Verdicts, baseline: str, over: str, level: float = 0.95) -> Table | None:
+    """What tests found, one row for each model and metric: difference, p after correction, effect size.
+
+    Returns:
+      None where nothing was tested. The difference is that of the means ± half of its interval at `level`.
+
+    >>> from jmmrec.report.stats import Comparison
+    >>> where = ("VBPR", "ndcg@10")
+    >>> found = Verdicts({where: Comparison(0.01, 0.004, 0.016, 0.002, 0.3, 400)}, {where: 0.004})
+    >>> differences(found, "BPR", "users").rows[0][2].text()
+    '0.0100 ± 0.0060'
+    """
+    if not found.tests:
+        return None
+    rows = []
+    for (name, metric), test in found.tests.items():
+        p = found.p[name, metric]
+        gap = Estimate(Interval(test.difference, test.low, test.high, test.n, float("nan")))
+        rows.append((name, metric, gap, "< 0.0001" if p < 1e-4 else f"{p:.4f}", test.d))
+    units = "seeds" if over == "seeds" else "users"
+    notes = (
+        f"± is half of the {level:.0%} interval of the difference; p is Holm-corrected; "
+        f"d is the mean difference by the standard deviation of the differences between {units}.",
+    )
+    return Table(f"Differences to {baseline}", ("model", "metric", "difference", "p", "d"), tuple(rows), notes)
 
 
 def _spread(evaluation: EvaluationLike, metric: str, level: float, spread: str) -> Interval:
@@ -78,7 +112,14 @@ def _interval_note(evaluations: Mapping[str, EvaluationLike], level: float, spre
     return f"± is half of the {level:.0%} Student-t interval over seeds."
 
 
-def _marks_note(found: Verdicts, baseline: str, test: str) -> str:
+def _cell(one: Interval, found: Verdicts, where: tuple[str, str], marks: str) -> Estimate:
+    test = found.tests.get(where)
+    unmarked = marks == "paper" and test is not None and test.difference <= 0
+    return Estimate(one, found.p.get(where), test, () if unmarked else MARKS[marks])
+
+
+def _marks_note(found: Verdicts, baseline: str, test: str, marks: str) -> str:
     if not found.tests:
         return ""
-    return f"* p < 0.05, ** p < 0.01 against {baseline}: {test}, Holm-corrected for {len(found.tests)} tests."
+    said = f"* p < 0.05, ** p < 0.01 against {baseline}" if marks == "two" else f"* better than {baseline}, p < 0.01"
+    return f"{said}: {test}, Holm-corrected for {len(found.tests)} tests."

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 
@@ -11,7 +12,17 @@ from jmmrec.report.stats import MIN_PAIRS, Comparison, crossed_test, holm, match
 
 OVER = ("both", "users", "seeds")
 METHODS = ("t", "wilcoxon")
+MARKS = {"two": ((0.01, "**"), (0.05, "*")), "paper": ((0.01, "*"),)}
 ONE_SEED = "one seed says nothing of training again; train several, or over='users' tests the models as trained."
+
+
+class HowTested(TypedDict, total=False):
+    """Options of `comparison_table` that other functions hand on to it."""
+
+    over: str
+    method: str
+    spread: str
+    marks: str
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,15 @@ def test_report_from_the_command_line(runs, tmp_path, capsys) -> None:
     assert "masked: train" in page and "seeds: 0:2" in page and "data digest" in page
 
 
+def test_a_report_tests_as_it_is_told(runs, tmp_path) -> None:
+    options = ["--over", "users", "--method", "wilcoxon", "--spread", "bootstrap", "--marks", "paper"]
+    assert main(["report", str(runs / "a"), str(runs / "b"), "--out", str(tmp_path), *options]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "better than a, p &lt; 0.01: paired Wilcoxon test over 60 users" in page
+    assert "bootstrap interval over users and seeds" in page and page.count("<summary>Differences to a</summary>") == 2
+    assert "recall@20_diff_low" in (tmp_path / "test.csv").read_text()
+
+
 def test_a_result_in_memory_is_reported_too(tmp_path) -> None:
     result = jmmrec.fit("bpr", "synthetic", epochs=1, quiet=True)
     assert write_summary({"alone": result}, tmp_path, metrics=("ndcg@10",))[0].name == "report.html"

@@ -9,7 +9,7 @@ import pytest
 import rich.console
 
 from jmmrec.errors import JmmrecError
-from jmmrec.report import Estimate, Interval, Table, comparison_table
+from jmmrec.report import Estimate, Interval, Table, comparison_table, crossed_test
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Evaluation:
 def evaluation(shift: float = 0.0, seeds: tuple[int, ...] = (0, 1, 2), n: int = 50, noise: float = 0.01) -> Evaluation:
     rng = np.random.default_rng(1)
     base = rng.uniform(0.2, 0.6, n)
-    values = base + shift + noise * np.random.default_rng(int(shift * 1e4)).normal(size=(len(seeds), n))
+    values = base + shift + noise * np.random.default_rng(int(abs(shift) * 1e4)).normal(size=(len(seeds), n))
     return Evaluation("test", "train", seeds, np.arange(n), {"recall@20": values, "ndcg@10": values / 2})
 
 
@@ -149,6 +149,43 @@ def test_wilcoxon_is_over_users_or_over_seeds() -> None:
     assert "paired Wilcoxon test over 50 users" in told
     with pytest.raises(JmmrecError, match="'wilcoxon', which tests over users or over seeds and not over both"):
         comparison_table(runs, ["recall@20"], "base", method="wilcoxon")
+
+
+def test_marks_as_papers_print_them() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05), "worse": evaluation(-0.05)}
+    runs["a little better"] = evaluation(0.007, noise=0.04)  # p between 0.01 and 0.05
+    table = comparison_table(runs, ["recall@20"], "base", over="users", marks="paper")
+    cells = {name: cell for name, cell in table.rows if isinstance(cell, Estimate)}
+    assert 0.01 < (cells["a little better"].p or 0) < 0.05 and (cells["worse"].p or 1) < 0.01
+    assert {name: cell.mark for name, cell in cells.items()} == dict.fromkeys(runs, "") | {"better": "*"}
+    assert table.remarks[-1].startswith("* better than base, p < 0.01: paired t-test over 50 users")
+    usual = comparison_table(runs, ["recall@20"], "base", over="users")
+    assert [row[1].mark for row in usual.rows] == ["", "**", "**", "*"]
+    with pytest.raises(JmmrecError, match="marks is 'stars'; choose one of 'two', 'paper'"):
+        comparison_table(runs, ["recall@20"], "base", marks="stars")
+
+
+def test_differences_with_interval_p_and_effect_size_are_in_csv_and_below_the_table() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05)}
+    table = comparison_table(runs, ["recall@20", "ndcg@10"], "base")
+    found = crossed_test(runs["better"].per_user["recall@20"], runs["base"].per_user["recall@20"])
+    base, better = csv.DictReader(io.StringIO(table.csv()))
+    names = ("diff", "diff_low", "diff_high", "d")
+    told = [float(better[f"recall@20_{name}"]) for name in names]
+    assert told == pytest.approx([found.difference, found.low, found.high, found.d])
+    assert float(better["recall@20_p"]) == pytest.approx(2 * found.p)  # Holm: both metrics have this p
+    assert {base[f"recall@20_{name}"] for name in ("p", *names)} == {""}
+    assert table.details is not None and table.details.columns == ("model", "metric", "difference", "p", "d")
+    line = f"| better | recall@20 | {found.difference:.4f} ± {(found.high - found.low) / 2:.4f} |"
+    assert "**Differences to base**" in table.markdown() and line in table.markdown()
+    assert table.html().count("<details>") == table.html().count("<table>") - 1 == 1
+    assert "Differences" not in table.latex()
+    assert comparison_table(runs, ["recall@20"]).details is None
+
+
+def test_a_note_on_marks_is_no_list_in_markdown() -> None:
+    text = comparison_table({"base": evaluation(), "better": evaluation(0.05)}, ["recall@20"], "base").markdown()
+    assert "\n\\* p < 0.05, \\*\\* p < 0.01 against base" in text
 
 
 def test_bootstrap_intervals() -> None:
