@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from jmmrec.errors import ConfigError
 from jmmrec.report import Table, comparison_table, plot_groups, plot_history
-from jmmrec.report.comparison import seed_text
+from jmmrec.report.evaluations import seed_text
 from jmmrec.report.page import facts, figure_html, page
+from jmmrec.report.verdicts import HowTested
 from jmmrec.result import Result
 from jmmrec.retrieval import parse_metric
 from jmmrec.train import Evaluation
@@ -24,18 +25,20 @@ def write_summary(
     mask: str = "train",
     baseline: str | None = None,
     title: str = "",
+    **how_tested: Unpack[HowTested],
 ) -> list[Path]:
     """Compares finished runs on valid and test and writes what it says.
 
     Args:
       results: name shown -> run, all of one data set and split. out: folder. metrics: columns. baseline: a name that
-        the others are tested against; default the first.
+        the others are tested against; default the first. how_tested: `over`, `method`, `spread` and `marks`, see
+        `comparison_table`.
 
     Returns:
       the files: `report.html`; `test` and `valid` as .md, .csv and .tex; `history` and `sparsity` as .png and .svg.
 
     Raises:
-      ConfigError: no run, another data set, an unknown metric. JmmrecError: matplotlib is not installed.
+      ConfigError: no run, another data set, an unknown metric or test. JmmrecError: matplotlib is not installed.
     """
     if not results:
         raise ConfigError("there is no run to report; name at least one.")
@@ -51,7 +54,7 @@ def write_summary(
         hidden = "train" if split == "valid" else mask
         found = {name: result.evaluate(split, hidden, **how) for name, result in results.items()}
         tests = tests or found
-        tables[split] = comparison_table(found, metrics, base if len(found) > 1 else None)
+        tables[split] = comparison_table(found, metrics, base if len(found) > 1 else None, **how_tested)
     figures = _figures(results, tests, metrics[0])
     title = title or f"{first.dataset.name}: {', '.join(results)}"
     return _written(out, title, tables, figures, results)

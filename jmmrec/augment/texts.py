@@ -72,10 +72,13 @@ def augment(
     wanted = {item.id: item.digest(template, asked.source(item)) for item in items}
     missing = [item for item in items if wanted[item.id] not in known]
     if dry_run:
-        tell(f"{len(missing)} of {len(items)} items would be asked of {asked.name}; the first question:")
-        tell(f"{'[picture] ' if items[0].image else ''}{items[0].prompt(template)}")
+        first = "; the first question:" if missing else "."
+        tell(f"{len(missing)} of {len(items)} items would be asked of {asked.name}{first}")
+        for item in missing[:1]:
+            tell(f"{'[picture] ' if item.image else ''}{item.prompt(template)}")
         return Augmented({i.id: known[wanted[i.id]] for i in items if wanted[i.id] in known}, len(missing), None)
     out.mkdir(parents=True, exist_ok=True)
+    _end_line(cache)
     with open(cache, "a", encoding="utf-8") as file:
         for number, item in enumerate(missing, 1):
             known[wanted[item.id]] = text = asked.answer(item, template)
@@ -106,6 +109,12 @@ def _known(cache: Path) -> dict[str, str]:
                 break
             raise DataError(f"{cache}, line {number} cannot be read ({error}); mend or remove that line.") from error
     return found
+
+
+def _end_line(cache: Path) -> None:
+    """A kill between an answer and the end of its line would have the next answer glued to it, and both lost."""
+    if cache.exists() and (kept := cache.read_bytes()) and not kept.endswith(b"\n"):
+        write_file(cache, kept + b"\n")
 
 
 def in_order(texts: Mapping[str, str], ids: Iterable[object], where: str) -> list[str]:

@@ -30,7 +30,7 @@ class Audit:
     epochs: int = 1000
     """At most; early stopping ends most runs sooner."""
     out: Path | None = None
-    """File for the table, .md or .csv."""
+    """File for the table, .md, .csv or .tex."""
     quiet: bool = False
     """No progress display."""
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT

@@ -8,7 +8,8 @@ import tyro
 
 from jmmrec.cli import options
 from jmmrec.cli.evaluate import check_ks, check_output
-from jmmrec.errors import ConfigError, check_choice
+from jmmrec.cli.verdicts import Verdicts
+from jmmrec.errors import ConfigError
 
 if TYPE_CHECKING:
     from jmmrec.result import Result
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Compare:
+class Compare(Verdicts):
     """What to compare; the first run is the baseline."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -27,14 +28,10 @@ class Compare:
     """test or valid."""
     mask: str = "train"
     """Items that may not be recommended: those of train, or of train+valid."""
-    over: str = "both"
-    """What verdicts hold for: both other users and training again, users, or seeds."""
-    spread: str = "seeds"
-    """What ± tells: Student-t over seeds, or bootstrap over users and seeds."""
-    method: str = "t"
-    """Paired t-test, or wilcoxon."""
+    differences: bool = False
+    """Show every difference to the baseline as well, with its interval, p and effect size."""
     out: Path | None = None
-    """File to write the table to, .md or .csv."""
+    """File to write the table to, .md, .csv or .tex."""
 
 
 def run(argv: list[str]) -> int:
@@ -51,9 +48,7 @@ def run(argv: list[str]) -> int:
     if not given.metrics:
         raise ConfigError("metrics are empty; name at least one, e.g. recall@20.")
     check_output(given.out)
-    check_choice("over", given.over, ("both", "users", "seeds"))
-    check_choice("spread", given.spread, ("seeds", "bootstrap"))
-    check_choice("method", given.method, ("t", "wilcoxon"))
+    tests = given.tests()
     from jmmrec import api
     from jmmrec.report import comparison_table
     from jmmrec.retrieval import parse_metric
@@ -63,9 +58,8 @@ def run(argv: list[str]) -> int:
     _check_same_data(results)
     found = {name: _evaluated(result, given, wanted) for name, result in results.items()}
     title = next(iter(results.values())).dataset.name
-    table = comparison_table(found, given.metrics, names[0], over=given.over, method=given.method,
-                             spread=given.spread, title=title)  # fmt: skip
-    options.show(table)
+    table = comparison_table(found, given.metrics, names[0], title=title, **tests)
+    options.show(*filter(None, [table, table.details if given.differences else None]))
     if given.out:
         options.show(f"Written to {table.save(given.out)}.")
     return 0

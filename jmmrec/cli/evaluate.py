@@ -41,7 +41,7 @@ class Evaluate:
     data: str | None = None
     """The data set, if it is no longer where the run found it."""
     out: Path | None = None
-    """File to write the table to, .md or .csv."""
+    """File to write the table to, .md, .csv or .tex."""
 
 
 def run(argv: list[str]) -> int:
@@ -89,18 +89,18 @@ def check_ks(ks: tuple[int, ...], n_items: int) -> None:
 
 
 def check_output(path: Path | None) -> None:
-    """Raises `ConfigError` for a table's file that ends in neither .md nor .csv; before anything costs time.
+    """Raises `ConfigError` for a table's file that does not end in .md, .csv or .tex; before anything costs time.
 
     >>> check_output(Path("table.md"))
     """
-    if path is not None and path.suffix not in (".md", ".csv"):
-        raise ConfigError(f"{path} ends in {path.suffix or 'nothing'!r}; a table is written as .md or .csv.")
+    if path is not None and path.suffix not in (".md", ".csv", ".tex"):
+        raise ConfigError(f"{path} ends in {path.suffix or 'nothing'!r}; a table is written as .md, .csv or .tex.")
 
 
 def by_k(found: "Evaluation", ks: tuple[int, ...], title: str) -> "Table":
     """One row for each measure, one column for each K."""
     from jmmrec.report import Estimate, Table, interval
-    from jmmrec.report.comparison import seed_text
+    from jmmrec.report.evaluations import seed_text
 
     values = found.per_seed
     rows = [

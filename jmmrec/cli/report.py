@@ -6,11 +6,12 @@ from pathlib import Path
 import tyro
 
 from jmmrec.cli import options
+from jmmrec.cli.verdicts import Verdicts
 from jmmrec.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class Report(Verdicts):
     """What to report; the first run is the baseline."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -29,7 +30,7 @@ def run(argv: list[str]) -> int:
     """Writes tables, figures and a page, and says where.
 
     Raises:
-      JmmrecError: no run, runs of different data, an unknown metric, or matplotlib is not installed.
+      JmmrecError: no run, runs of different data, an unknown metric or test, or matplotlib is not installed.
     """
     given = options.parse(Report, argv, "jmmrec report", "Tables, figures and one HTML page of finished runs.")
     if not given.runs or not given.metrics:
@@ -38,10 +39,11 @@ def run(argv: list[str]) -> int:
     names = names if len(set(names)) == len(names) else [str(path) for path in given.runs]
     if len(set(names)) < len(names):
         raise ConfigError("the same run was named twice; name each once.")
+    tests = given.tests()
     from jmmrec import api
     from jmmrec.summary import write_summary
 
     results = {name: api.open_run(path) for name, path in zip(names, given.runs, strict=True)}
-    files = write_summary(results, given.out, metrics=given.metrics, mask=given.mask, title=given.title)
+    files = write_summary(results, given.out, metrics=given.metrics, mask=given.mask, title=given.title, **tests)
     options.show(f"Open {files[0]}; beside it {', '.join(file.name for file in files[1:])}.")
     return 0

@@ -1,6 +1,7 @@
 """What a finished run says: statistics, tables, figures, progress on the way."""
 
-from jmmrec.report.comparison import EvaluationLike, comparison_table
+from jmmrec.report.comparison import comparison_table
+from jmmrec.report.evaluations import EvaluationLike
 from jmmrec.report.plots import plot_groups, plot_history
 from jmmrec.report.progress import Progress, peak_memory
 from jmmrec.report.stats import Comparison, Interval, bootstrap, crossed_test, holm, interval, matched, paired_test

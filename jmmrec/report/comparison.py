@@ -1,47 +1,14 @@
 """The table that compares trained models: mean ± interval over seeds, and paired tests against a baseline."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
-import numpy as np
-
-from jmmrec.errors import ConfigError, JmmrecError, check_choice
-from jmmrec.report.stats import MIN_PAIRS, Interval, bootstrap, crossed_test, holm, interval, matched, paired_test
+from jmmrec.errors import check_choice
+from jmmrec.report.evaluations import EvaluationLike, check_metrics, seed_text, shared_facts
+from jmmrec.report.stats import Interval, bootstrap, interval
 from jmmrec.report.tables import Cell, Estimate, Table
+from jmmrec.report.verdicts import MARKS, Verdicts, check_tests, tested, verdicts
 
-
-class EvaluationLike(Protocol):
-    """What the comparison needs to know of an evaluated model; every number carries split, mask and seeds."""
-
-    @property
-    def split(self) -> str:
-        """ "valid" or "test"."""
-        ...
-
-    @property
-    def mask(self) -> str:
-        """ "train" or "train+valid": the items left out of each user's ranking."""
-        ...
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """One for each trained model."""
-        ...
-
-    @property
-    def users(self) -> np.ndarray:
-        """Ids (n,) of the users averaged over."""
-        ...
-
-    @property
-    def per_user(self) -> Mapping[str, np.ndarray]:
-        """Metric name ("recall@20") -> (n_seeds, n)."""
-        ...
-
-    @property
-    def per_seed(self) -> Mapping[str, np.ndarray]:
-        """Metric name -> (n_seeds,), means over users."""
-        ...
+SPREADS = ("seeds", "bootstrap")
 
 
 def comparison_table(
@@ -53,91 +20,82 @@ def comparison_table(
     method: str = "t",
     level: float = 0.95,
     spread: str = "seeds",
+    marks: str = "two",
     title: str = "",
 ) -> Table:
     """One row per model, one column per metric: mean over seeds ± half its Student-t interval.
 
     With a baseline every other row is tested against it, pair by pair, and all tests of the table are corrected
-    together (Holm): `**` for p < 0.01, `*` for p < 0.05. The sign of a difference is read from the means.
+    together (Holm): `**` for p < 0.01, `*` for p < 0.05. The sign of a difference is read from the means; what the
+    tests found in numbers, effect sizes included, is in the table's `details` and in columns of its CSV.
 
     Args:
       evaluations: name shown -> evaluation; all of one split, one mask and the same users.
       metrics: names such as "recall@20".
       baseline: one of the names, or None for no tests.
-      over: what a verdict holds for: other users and training again (`both`, see `crossed_test`; with one seed, or
-        method wilcoxon, `users`), other `users` of the models as trained, or `seeds`.
-      method: "t" or "wilcoxon".
+      over: what a verdict holds for: other users and training again (`both`, see `crossed_test`), other `users` of the
+        models as trained, or `seeds`. A model with one seed has no verdict over both.
+      method: "t", or "wilcoxon" over users or over seeds.
       level: coverage of the intervals. spread: what they tell, `seeds` (Student-t over seeds) or `bootstrap` (users
         and seeds drawn anew).
+      marks: `two` levels as above, or `paper`: one `*` where a model is better at p < 0.01, as papers print it.
       title: one line above the table.
 
     Returns:
-      A table whose facts are split, mask, users and seeds. Where there are fewer than 5 pairs nothing is marked
-      and a note says so.
+      A table whose facts are split, mask, users and seeds. Where there are fewer than 5 pairs, or one seed with
+      `over="both"`, nothing is marked and a note says so.
 
     Raises:
-      ConfigError: unknown metric, baseline, `over` or `method`.
+      ConfigError: unknown metric, baseline, `over` or `method`, or a Wilcoxon test over both.
       JmmrecError: no evaluation, different splits, masks or users, or over seeds different seeds.
     """
-    check_choice("over", over, ("both", "users", "seeds"))
-    check_choice("spread", spread, ("seeds", "bootstrap"))
-    facts = _facts(evaluations)
-    _check_metrics(evaluations, metrics)
+    check_tests(over, method)
+    check_choice("spread", spread, SPREADS)
+    check_choice("marks", marks, MARKS)
+    facts = shared_facts(evaluations)
+    check_metrics(evaluations, metrics)
     notes = [_interval_note(evaluations, level, spread)]
-    p_values: dict[tuple[str, str], float] = {}
+    found, details = Verdicts(), None
     if baseline is not None:
         check_choice("baseline", baseline, evaluations)
-        p_values, note = _tests(evaluations, metrics, baseline, over, method)
-        notes.append(note)
+        found = verdicts(evaluations, metrics, baseline, over, method, level)
+        n = len(evaluations[baseline].seeds if over == "seeds" else evaluations[baseline].users)
+        notes += [_marks_note(found, baseline, tested(over, method, n), marks), *found.remarks]
+        details = differences(found, baseline, over, level)
     rows: list[tuple[Cell, ...]] = []
     for name, evaluation in evaluations.items():
         spreads = [_spread(evaluation, metric, level, spread) for metric in metrics]
-        cells = [Estimate(one, p_values.get((name, m))) for one, m in zip(spreads, metrics, strict=True)]
+        cells = [_cell(one, found, (name, metric), marks) for one, metric in zip(spreads, metrics, strict=True)]
         rows.append((name, *([] if "seeds" in facts else [seed_text(evaluation.seeds)]), *cells))
     columns = ("model", *([] if "seeds" in facts else ["seeds"]), *metrics)
-    return Table(title, columns, tuple(rows), tuple(filter(None, notes)), facts)
+    return Table(title, columns, tuple(rows), tuple(filter(None, notes)), facts, details=details)
 
 
-def seed_text(seeds: Sequence[int]) -> str:
-    """Seeds as the command line takes them: `0:5` for a run of them, else `0,3,7`.
+def differences(found: Verdicts, baseline: str, over: str, level: float = 0.95) -> Table | None:
+    """What tests found, one row for each model and metric: difference, p after correction, effect size.
 
-    >>> seed_text((0, 1, 2)), seed_text((0, 3, 7)), seed_text((999,))
-    ('0:3', '0,3,7', '999')
+    Returns:
+      None where nothing was tested. The difference is that of the means ± half of its interval at `level`.
+
+    >>> from jmmrec.report.stats import Comparison
+    >>> where = ("VBPR", "ndcg@10")
+    >>> found = Verdicts({where: Comparison(0.01, 0.004, 0.016, 0.002, 0.3, 400)}, {where: 0.004})
+    >>> differences(found, "BPR", "users").rows[0][2].text()
+    '0.0100 ± 0.0060'
     """
-    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return f"{seeds[0]}:{seeds[-1] + 1}"
-    return ",".join(map(str, seeds))
-
-
-def _facts(evaluations: Mapping[str, EvaluationLike]) -> dict[str, object]:
-    if not evaluations:
-        raise JmmrecError("there is no evaluation to compare; give at least one.")
-    first = next(iter(evaluations.values()))
-    for name, evaluation in evaluations.items():
-        for attribute in ("split", "mask"):
-            here, there = getattr(evaluation, attribute), getattr(first, attribute)
-            if here != there:
-                raise JmmrecError(
-                    f"{name} was evaluated with {attribute} {here!r} and {next(iter(evaluations))} with {there!r}; "
-                    "evaluate both in the same way before comparing."
-                )
-        if not np.array_equal(np.sort(evaluation.users), np.sort(first.users)):
-            raise JmmrecError(
-                f"{name} was evaluated on {len(evaluation.users)} users and {next(iter(evaluations))} on other "
-                f"{len(first.users)}; compare runs of the same data set and split."
-            )
-    facts: dict[str, object] = {"split": first.split, "masked": first.mask, "users": len(first.users)}
-    if all(tuple(e.seeds) == tuple(first.seeds) for e in evaluations.values()):
-        facts["seeds"] = seed_text(first.seeds)
-    return facts
-
-
-def _check_metrics(evaluations: Mapping[str, EvaluationLike], metrics: Sequence[str]) -> None:
-    for name, evaluation in evaluations.items():
-        for metric in metrics:
-            if metric not in evaluation.per_user or metric not in evaluation.per_seed:
-                known = ", ".join(evaluation.per_user) or "none"
-                raise ConfigError(f"{name} has no metric {metric!r}; it has {known}.")
+    if not found.tests:
+        return None
+    rows = []
+    for (name, metric), test in found.tests.items():
+        p = found.p[name, metric]
+        gap = Estimate(Interval(test.difference, test.low, test.high, test.n, float("nan")))
+        rows.append((name, metric, gap, "< 0.0001" if p < 1e-4 else f"{p:.4f}", test.d))
+    units = "seeds" if over == "seeds" else "users"
+    notes = (
+        f"± is half of the {level:.0%} interval of the difference; p is Holm-corrected; "
+        f"d is the mean difference by the standard deviation of the differences between {units}.",
+    )
+    return Table(f"Differences to {baseline}", ("model", "metric", "difference", "p", "d"), tuple(rows), notes)
 
 
 def _spread(evaluation: EvaluationLike, metric: str, level: float, spread: str) -> Interval:
@@ -154,46 +112,14 @@ def _interval_note(evaluations: Mapping[str, EvaluationLike], level: float, spre
     return f"± is half of the {level:.0%} Student-t interval over seeds."
 
 
-def _tests(
-    evaluations: Mapping[str, EvaluationLike], metrics: Sequence[str], baseline: str, over: str, method: str
-) -> tuple[dict[tuple[str, str], float], str]:
-    """Adjusted p by (model, metric), and the note that says what was tested."""
-    base = evaluations[baseline]
-    alone = over == "both" and min(len(e.seeds) for e in evaluations.values()) < 2
-    over = "users" if alone or (over == "both" and method != "t") else over
-    n = len(base.seeds) if over == "seeds" else len(base.users)
-    if n < MIN_PAIRS:
-        return {}, f"No marks: n too small, {n} {'seeds' if over == 'seeds' else 'users'} give no verdict."
-    p_values = {}
-    for name, evaluation in evaluations.items():
-        for metric in metrics if name != baseline else ():
-            p_values[name, metric] = _p(name, evaluation, base, metric, over, method)
-    adjusted = dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
-    test = "t-test" if method == "t" else "Wilcoxon test"
-    means = {"users": "their values averaged over seeds", "seeds": "means over users"}
-    what = f"t-test over {n} users and over seeds"
-    if over in means:
-        what = f"paired {test} over {n} {over} ({means[over]})"
-    note = f"* p < 0.05, ** p < 0.01 against {baseline}: {what}, Holm-corrected for {len(adjusted)} tests."
-    return adjusted, note + (" With one seed it says nothing of training again." if alone else "")
+def _cell(one: Interval, found: Verdicts, where: tuple[str, str], marks: str) -> Estimate:
+    test = found.tests.get(where)
+    unmarked = marks == "paper" and test is not None and test.difference <= 0
+    return Estimate(one, found.p.get(where), test, () if unmarked else MARKS[marks])
 
 
-def _p(name: str, evaluation: EvaluationLike, base: EvaluationLike, metric: str, over: str, method: str) -> float:
-    if over == "both":
-        orders = [np.argsort(e.users) for e in (evaluation, base)]
-        first, second = (e.per_user[metric][:, o] for e, o in zip((evaluation, base), orders, strict=True))
-        return crossed_test(first, second).p
-    return paired_test(*_pairs(name, evaluation, base, metric, over), method=method).p
-
-
-def _pairs(
-    name: str, evaluation: EvaluationLike, base: EvaluationLike, metric: str, over: str
-) -> tuple[np.ndarray, np.ndarray]:
-    if over == "users":
-        return matched(evaluation.users, evaluation.per_user[metric], base.users, base.per_user[metric])
-    if tuple(evaluation.seeds) != tuple(base.seeds):
-        raise JmmrecError(
-            f"{name} has seeds {seed_text(evaluation.seeds)} and the baseline {seed_text(base.seeds)}; "
-            "test over users, or train both with the same seeds."
-        )
-    return evaluation.per_seed[metric], base.per_seed[metric]
+def _marks_note(found: Verdicts, baseline: str, test: str, marks: str) -> str:
+    if not found.tests:
+        return ""
+    said = f"* p < 0.05, ** p < 0.01 against {baseline}" if marks == "two" else f"* better than {baseline}, p < 0.01"
+    return f"{said}: {test}, Holm-corrected for {len(found.tests)} tests."

@@ -1,21 +1,23 @@
 """Tables for people (console, Markdown, LaTeX, HTML) and for programs (CSV)."""
 
 import csv
+import dataclasses
 import html
 import io
 import itertools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jmmrec.errors import ConfigError, JmmrecError
-from jmmrec.report.stats import Interval
+from jmmrec.report.stats import Comparison, Interval
 
 if TYPE_CHECKING:
     import rich.table
 
 LEVELS = ((0.01, "**"), (0.05, "*"))
+WIDE = ("low", "high", "p", "diff", "diff_low", "diff_high", "d")
 SIGNS = {"±": r"\pm", "≥": r"\geq", "≤": r"\leq", "<": "<", ">": ">", "×": r"\times", "→": r"\to", "²": "^2"}
 GREEK = {"α": "alpha", "β": "beta", "ε": "epsilon", "λ": "lambda", "σ": "sigma", "τ": "tau", "Δ": "Delta"}
 LATEX = str.maketrans(
@@ -28,15 +30,23 @@ LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Estimate:
-    """A table cell: a mean with its interval and, where it was compared with a baseline, the p of that test."""
+    """A table cell: a mean with its interval and, where it was compared with a baseline, what that test found.
+
+    Attributes:
+      p: after correction for all tests of the table; None where nothing was tested.
+      test: difference to the baseline with its interval and effect size.
+      levels: p below which a mark is shown, and the mark; the lowest first.
+    """
 
     interval: Interval
     p: float | None = None
+    test: Comparison | None = None
+    levels: tuple[tuple[float, str], ...] = LEVELS
 
     @property
     def mark(self) -> str:
-        """`**` for p < 0.01, `*` for p < 0.05, else nothing."""
-        return next((mark for level, mark in LEVELS if self.p is not None and self.p < level), "")
+        """`**` for p < 0.01, `*` for p < 0.05, else nothing; other `levels` give other marks."""
+        return next((mark for level, mark in self.levels if self.p is not None and self.p < level), "")
 
     def text(self, digits: int = 4) -> str:
         """For people: `0.0589 ± 0.0012 **`, without the ± where there is one value only.
@@ -63,6 +73,7 @@ class Table:
       notes: sentences below it.
       facts: what holds for every number in it (split, mask, seeds, ...): a note for people, columns in CSV.
       digits: decimals of estimates and floats.
+      details: a table that Markdown and HTML show below this one.
 
     Raises:
       JmmrecError: a row whose length differs from the columns'.
@@ -83,6 +94,7 @@ class Table:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     digits: int = 4
+    details: "Table | None" = None
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -97,13 +109,17 @@ class Table:
         lines = [self.columns, rule, *([self._text(cell) for cell in row] for row in self.rows)]
         # An empty line after each note keeps them paragraphs of their own.
         body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        return "\n\n".join(filter(None, [self.title and f"**{self.title}**", body, *self.remarks])) + "\n"
+        notes = (note.replace("*", "\\*") for note in self.remarks)  # or a note on marks becomes a list's item
+        parts = [self.title and f"**{self.title}**", body, *notes]
+        parts += [self.details.markdown().rstrip()] if self.details else []
+        return "\n\n".join(filter(None, parts)) + "\n"
 
     def csv(self) -> str:
         """The table as CSV in full precision; facts become columns of one value each.
 
-        A column of estimates becomes four: `recall@20`, `recall@20_low`, `recall@20_high`, `recall@20_p`
-        (empty: not tested).
+        A column of estimates becomes four: `recall@20`, `recall@20_low`, `recall@20_high`, `recall@20_p` (after
+        correction; empty: not tested). Where a cell was tested, four more tell of the difference to the baseline:
+        `recall@20_diff`, its interval `recall@20_diff_low` and `recall@20_diff_high`, the effect size `recall@20_d`.
 
         >>> cell = Estimate(Interval(0.5, 0.4, 0.6, 3, 0.04))
         >>> print(Table("", ("model", "ndcg@10"), (("VBPR", cell),), facts={"split": "test"}).csv())
@@ -113,11 +129,11 @@ class Table:
         """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        wide = [any(isinstance(row[k], Estimate) for row in self.rows) for k in range(len(self.columns))]
-        names = [self._wide_names(name) if w else [name] for name, w in zip(self.columns, wide, strict=True)]
+        parts = [_parts([row[k] for row in self.rows]) for k in range(len(self.columns))]
+        names = [[name, *(f"{name}_{p}" for p in more)] for name, more in zip(self.columns, parts, strict=True)]
         writer.writerow([*itertools.chain(*names), *self.facts])
         for row in self.rows:
-            cells = [_wide_cells(cell) if w else [cell] for cell, w in zip(row, wide, strict=True)]
+            cells = [_wide_cells(cell)[: 1 + len(more)] for cell, more in zip(row, parts, strict=True)]
             writer.writerow([*itertools.chain(*cells), *self.facts.values()])
         return file.getvalue()
 
@@ -162,7 +178,11 @@ class Table:
         rows = [f"<tr>{''.join(row)}</tr>" for row in cells]
         title = f"<h3>{html.escape(self.title)}</h3>" if self.title else ""
         notes = [f'<p class="note">{html.escape(note)}</p>' for note in self.remarks]
-        return "\n".join([title, f"<table><thead><tr>{head}</tr></thead><tbody>", *rows, "</tbody></table>", *notes])
+        lines = [title, f"<table><thead><tr>{head}</tr></thead><tbody>", *rows, "</tbody></table>", *notes]
+        if self.details:
+            inside = dataclasses.replace(self.details, title="").html()
+            lines.append(f"<details><summary>{html.escape(self.details.title)}</summary>{inside}</details>")
+        return "\n".join(lines)
 
     def save(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes Markdown, CSV or LaTeX, as the ending `.md`, `.csv` or `.tex` says, and returns the path.
@@ -211,19 +231,23 @@ class Table:
             return cell.text(self.digits)
         return f"{cell:.{self.digits}f}" if isinstance(cell, float) else str(cell)
 
-    @staticmethod
-    def _wide_names(name: str) -> list[str]:
-        return [name, *(f"{name}_{part}" for part in ("low", "high", "p"))]
-
 
 def _escaped(text: str) -> str:
     """Text for LaTeX, signs and Greek letters as in mathematics."""
     return text.translate(LATEX)
 
 
+def _parts(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Names of the columns that a column of these cells has beside itself in CSV."""
+    estimates = [cell for cell in cells if isinstance(cell, Estimate)]
+    tested = any(cell.test is not None for cell in estimates)
+    return WIDE if tested else WIDE[:3] if estimates else ()
+
+
 def _wide_cells(cell: Cell) -> list[object]:
     if not isinstance(cell, Estimate):
-        return [cell, "", "", ""]
-    one = cell.interval.n == 1
+        return [cell, *[""] * len(WIDE)]
+    one, test = cell.interval.n == 1, cell.test
     bounds = ["", ""] if one else [cell.interval.low, cell.interval.high]
-    return [cell.interval.mean, *bounds, "" if cell.p is None else cell.p]
+    found = [""] * 4 if test is None else [test.difference, test.low, test.high, test.d]
+    return [cell.interval.mean, *bounds, "" if cell.p is None else cell.p, *found]

@@ -105,6 +105,29 @@ def test_it_goes_on_where_it_stopped_and_asks_anew_what_changed(service, table, 
         augment(items, service.endpoint(), out)
 
 
+def test_an_answer_whose_line_was_not_ended_is_kept_and_so_is_the_next(service, table, tmp_path) -> None:
+    items, out = read_items(table), tmp_path / "out"
+    service.wrong = {2: 400}
+    with pytest.raises(DataError, match="failed for item 1"):
+        augment(items, service.endpoint(), out)
+    cache = out / "answers.jsonl"
+    cache.write_bytes(cache.read_bytes().removesuffix(b"\n"))  # a kill just before the end of the line
+    assert augment(items, service.endpoint(), out).asked == 2
+    assert [json.loads(line)["id"] for line in cache.read_text().splitlines()] == ["0", "1", "2"]
+    assert augment(items, service.endpoint(), out).asked == 0 and len(service.asked) == 4
+
+
+def test_a_dry_run_shows_the_first_question_that_would_be_asked(service, table, tmp_path) -> None:
+    items, out, told = read_items(table), tmp_path / "out", []
+    augment(items[:1], service.endpoint(), out)
+    assert augment(items, service.endpoint(), out, dry_run=True, say=told.append).asked == 2
+    assert told[0] == f"2 of 3 items would be asked of {service.endpoint().name}; the first question:"
+    assert told[1].startswith("[picture] ") and told[1].endswith("A hat.")
+    told.clear()
+    assert augment(items[:1], service.endpoint(), out, dry_run=True, say=told.append).asked == 0
+    assert told == [f"0 of 1 items would be asked of {service.endpoint().name}."] and len(service.asked) == 1
+
+
 def test_a_busy_service_is_asked_again(service, table, tmp_path) -> None:
     service.wrong = {1: 503, 2: 429, 3: b"no json"}
     assert len(augment(read_items(table), service.endpoint(), tmp_path / "out").texts) == 3

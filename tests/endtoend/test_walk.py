@@ -57,6 +57,7 @@ def test_from_a_shop_to_recommendations(
     assert re.search(r"recall +\d\.\d{4} ± \d\.\d{4}", table) and "split: valid" in table and "1-5" in table
     assert "± " in said("compare", "bpr", "vbpr", "--metrics", "recall@5,ndcg@5", "--out", "table.csv")
     assert pathlib.Path("table.csv").read_text().startswith("model,recall@5,recall@5_low")
+    assert "Differences to bpr" in said("compare", "bpr", "vbpr", "--differences", "--out", "table.tex")
     assert "anna-" in said("recommend", "vbpr", "--k", "3")
     lists = recommended(said)
     assert set(lists) == set(ratings)

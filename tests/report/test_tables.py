@@ -9,7 +9,7 @@ import pytest
 import rich.console
 
 from jmmrec.errors import JmmrecError
-from jmmrec.report import Estimate, Interval, Table, comparison_table
+from jmmrec.report import Estimate, Interval, Table, comparison_table, crossed_test
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Evaluation:
 def evaluation(shift: float = 0.0, seeds: tuple[int, ...] = (0, 1, 2), n: int = 50, noise: float = 0.01) -> Evaluation:
     rng = np.random.default_rng(1)
     base = rng.uniform(0.2, 0.6, n)
-    values = base + shift + noise * np.random.default_rng(int(shift * 1e4)).normal(size=(len(seeds), n))
+    values = base + shift + noise * np.random.default_rng(int(abs(shift) * 1e4)).normal(size=(len(seeds), n))
     return Evaluation("test", "train", seeds, np.arange(n), {"recall@20": values, "ndcg@10": values / 2})
 
 
@@ -123,13 +123,69 @@ def test_different_seeds_get_a_column() -> None:
     assert [row[1] for row in table.rows] == ["0:3", "0,7"]
 
 
-def test_over_users_alone_where_seeds_cannot_say() -> None:
+def test_one_seed_marks_nothing_unless_asked_of_users_alone() -> None:
     runs = {"base": evaluation(seeds=(0,)), "better": evaluation(0.05, seeds=(0,))}
-    told = comparison_table(runs, ["recall@20"], "base").remarks[-1]
-    assert "paired t-test over 50 users" in told and told.endswith("With one seed it says nothing of training again.")
+    table = comparison_table(runs, ["recall@20"], "base")
+    assert table.rows[1][1].p is None and not any("p < " in remark for remark in table.remarks)
+    assert table.remarks[-1] == (
+        "No marks: one seed says nothing of training again; train several, or over='users' tests the models as trained."
+    )
+    table = comparison_table(runs, ["recall@20"], "base", over="users")
+    assert table.rows[1][1].mark == "**"
+    assert "paired t-test over 50 users (the models as trained, averaged over seeds)" in table.remarks[-1]
+
+
+def test_one_model_with_one_seed_costs_the_others_nothing() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05), "alone": evaluation(0.06, seeds=(0,))}
+    table = comparison_table(runs, ["recall@20"], "base")
+    assert [row[2].mark for row in table.rows] == ["", "**", ""]
+    assert "Holm-corrected for 1 tests" in table.remarks[-2]
+    assert table.remarks[-1].startswith("No marks for alone: one seed says nothing")
+
+
+def test_wilcoxon_is_over_users_or_over_seeds() -> None:
     runs = {"base": evaluation(), "better": evaluation(0.05)}
-    assert "paired t-test over 50 users" in comparison_table(runs, ["recall@20"], "base", over="users").remarks[-1]
-    assert "paired Wilcoxon" in comparison_table(runs, ["recall@20"], "base", method="wilcoxon").remarks[-1]
+    told = comparison_table(runs, ["recall@20"], "base", over="users", method="wilcoxon").remarks[-1]
+    assert "paired Wilcoxon test over 50 users" in told
+    with pytest.raises(JmmrecError, match="'wilcoxon', which tests over users or over seeds and not over both"):
+        comparison_table(runs, ["recall@20"], "base", method="wilcoxon")
+
+
+def test_marks_as_papers_print_them() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05), "worse": evaluation(-0.05)}
+    runs["a little better"] = evaluation(0.007, noise=0.04)  # p between 0.01 and 0.05
+    table = comparison_table(runs, ["recall@20"], "base", over="users", marks="paper")
+    cells = {name: cell for name, cell in table.rows if isinstance(cell, Estimate)}
+    assert 0.01 < (cells["a little better"].p or 0) < 0.05 and (cells["worse"].p or 1) < 0.01
+    assert {name: cell.mark for name, cell in cells.items()} == dict.fromkeys(runs, "") | {"better": "*"}
+    assert table.remarks[-1].startswith("* better than base, p < 0.01: paired t-test over 50 users")
+    usual = comparison_table(runs, ["recall@20"], "base", over="users")
+    assert [row[1].mark for row in usual.rows] == ["", "**", "**", "*"]
+    with pytest.raises(JmmrecError, match="marks is 'stars'; choose one of 'two', 'paper'"):
+        comparison_table(runs, ["recall@20"], "base", marks="stars")
+
+
+def test_differences_with_interval_p_and_effect_size_are_in_csv_and_below_the_table() -> None:
+    runs = {"base": evaluation(), "better": evaluation(0.05)}
+    table = comparison_table(runs, ["recall@20", "ndcg@10"], "base")
+    found = crossed_test(runs["better"].per_user["recall@20"], runs["base"].per_user["recall@20"])
+    base, better = csv.DictReader(io.StringIO(table.csv()))
+    names = ("diff", "diff_low", "diff_high", "d")
+    told = [float(better[f"recall@20_{name}"]) for name in names]
+    assert told == pytest.approx([found.difference, found.low, found.high, found.d])
+    assert float(better["recall@20_p"]) == pytest.approx(2 * found.p)  # Holm: both metrics have this p
+    assert {base[f"recall@20_{name}"] for name in ("p", *names)} == {""}
+    assert table.details is not None and table.details.columns == ("model", "metric", "difference", "p", "d")
+    line = f"| better | recall@20 | {found.difference:.4f} ± {(found.high - found.low) / 2:.4f} |"
+    assert "**Differences to base**" in table.markdown() and line in table.markdown()
+    assert table.html().count("<details>") == table.html().count("<table>") - 1 == 1
+    assert "Differences" not in table.latex()
+    assert comparison_table(runs, ["recall@20"]).details is None
+
+
+def test_a_note_on_marks_is_no_list_in_markdown() -> None:
+    text = comparison_table({"base": evaluation(), "better": evaluation(0.05)}, ["recall@20"], "base").markdown()
+    assert "\n\\* p < 0.05, \\*\\* p < 0.01 against base" in text
 
 
 def test_bootstrap_intervals() -> None:
