@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jmmrec.ot import SinkhornConfig, both_directions, solve
+from jmmrec.errors import ConfigError
+from jmmrec.ot import SinkhornConfig, both_directions, solve, whole_plan
 
 KEY = jax.random.key(0)
 MODES = ("minibatch:32", "prototype:8", "lowrank:8")
@@ -20,6 +21,13 @@ def test_rows_are_one_and_sizes_may_differ(clouds, mode) -> None:
         assert side.shape == (n, 2)
         np.testing.assert_allclose(side, 1.0, atol=1e-5)
     assert found.error < 0.05
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_there_is_no_whole_plan(clouds, mode) -> None:
+    x, y = clouds(90)
+    with pytest.raises(ConfigError, match=f"mode '{mode}', which holds no whole plan; carry values by both_directions"):
+        whole_plan(solve(x, y, None, SinkhornConfig(mode=mode), key=KEY))
 
 
 @pytest.mark.parametrize("mode", ["prototype:8", "lowrank:8"])
