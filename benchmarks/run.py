@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rich.console import Console
 
+from benchmarks.accuracy import accuracy
 from benchmarks.backbones import backbones
 from benchmarks.calibration import calibration
 from benchmarks.generation import generation
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[Setting], list[Line]]] = {
     "virtual": virtual,
     "seeds": seeds,
     "transport": transport,
+    "accuracy": accuracy,
     "generation": generation,
 }
 

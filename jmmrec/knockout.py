@@ -2,16 +2,18 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from jmmrec.api import fit
 from jmmrec.data import Dataset
+from jmmrec.data.impute import impute as filled
 from jmmrec.data.knockout import KNOCKOUTS, knock_out
+from jmmrec.data.steps import label
 from jmmrec.errors import ConfigError, DataError, check_choice
-from jmmrec.models import Backbone, make
+from jmmrec.models import MODELS, Backbone, make
 from jmmrec.report import Table
 from jmmrec.retrieval import parse_metric
 from jmmrec.train import TrainConfig
@@ -42,8 +44,8 @@ class ModalityAudit:
     """What an audit found.
 
     Attributes:
-      model, data, metric, split: what was asked. seeds: trained. real: the metric with all modalities as they are.
-      findings: one for each knock-out.
+      model, data, metric, split: what was asked; data with what is hidden and how it is filled. seeds: trained.
+      real: the metric with all modalities as they are. findings: one for each knock-out.
     """
 
     model: str
@@ -104,6 +106,7 @@ def audit_modalities(
     metric: str = "recall@20",
     split: str = "valid",
     seeds: Sequence[int] = (0, 1, 2),
+    impute: str | None = None,
     config: TrainConfig | None = None,
     quiet: bool = False,
     **options: Any,
@@ -117,11 +120,12 @@ def audit_modalities(
     Args:
       modalities: those to knock out; default all. knockouts: `permuted`, on which the verdict rests, is always among
         them; `absent` is left out where nothing else is left. split: `valid` keeps test rows for later. seeds: 2 or
-        more. config, options: of training, as in `jmmrec.fit`.
+        more. impute: how missing rows are filled, see `jmmrec.data.impute`: after each knock-out, so that filled rows
+        bring back nothing of the real ones. config, options: of training, as in `jmmrec.fit`.
 
     Raises:
-      ConfigError: one seed, an unknown knock-out or metric, a model that reads no modality. DataError: an unknown
-        modality, or none.
+      ConfigError: one seed, an unknown knock-out, metric or fill, a model that reads no modality. DataError: an unknown
+        modality, or none, or rows that were imputed before. All of them before anything is trained.
 
     >>> from jmmrec.data import load
     >>> found = audit_modalities("vbpr", load("synthetic"), modalities=["text"], knockouts=[], seeds=(0, 1),
@@ -130,8 +134,12 @@ def audit_modalities(
     [('text', 'permuted')]
     """
     check_choice("split", split, ("valid", "test"))
-    names = _checked(model, dataset, modalities, knockouts, seeds, split)
     measured, k = parse_metric(metric)
+
+    def _filled(data: Dataset) -> Dataset:
+        return data if impute is None else filled(data, impute)
+
+    names = _checked(model, dataset, modalities, knockouts, seeds, split, _filled)
     kept = [how for how in KNOCKOUTS if how in {VERDICT, *knockouts}]
     kept = [how for how in kept if how != "absent" or len(dataset.modalities) > 1]
 
@@ -140,18 +148,29 @@ def audit_modalities(
         found = result.evaluate(split=split, ks=(k,), metrics=(measured,))
         return found.per_user[f"{measured}@{k}"][0]
 
-    real = np.stack([_per_user(dataset, seed) for seed in seeds])
+    whole = _filled(dataset)
+    real = np.stack([_per_user(whole, seed) for seed in seeds])
     findings = []
     for name in names:
         for how in kept:
-            other = np.stack([_per_user(knock_out(dataset, name, how, seed), seed) for seed in seeds])
+            other = np.stack([_per_user(_filled(knock_out(dataset, name, how, seed)), seed) for seed in seeds])
             findings.append(Finding(name, how, float(other.mean()), *difference(real - other)))
-    title = model if isinstance(model, str) else type(model).__name__
-    return ModalityAudit(title, dataset.name, metric, split, tuple(seeds), float(real.mean()), tuple(findings))
+    return ModalityAudit(_name(model), label(whole), metric, split, tuple(seeds), float(real.mean()), tuple(findings))
+
+
+def _name(model: str | Backbone) -> str:
+    names = {kind: name for name, kind in MODELS.items()}
+    return model if isinstance(model, str) else names.get(type(model), type(model).__name__)
 
 
 def _checked(
-    model: Any, dataset: Dataset, modalities: Sequence[str], knockouts: Sequence[str], seeds, split
+    model: Any,
+    dataset: Dataset,
+    modalities: Sequence[str],
+    knockouts: Sequence[str],
+    seeds: Sequence[int],
+    split: str,
+    fill: Callable[[Dataset], Dataset],
 ) -> list[str]:
     """The modalities to knock out; what cannot work is refused before anything is trained."""
     for how in knockouts:
@@ -161,7 +180,13 @@ def _checked(
     backbone = make(model) if isinstance(model, str) else model
     card = backbone.card
     if card and card.modalities == "none":
-        raise ConfigError(f"{model} reads no modality, so it uses none; audit a model that does.")
+        raise ConfigError(f"{_name(model)} reads no modality, so it uses none; audit a model that does.")
+    for name, modality in dataset.modalities.items():
+        if modality.imputed is not None:
+            raise DataError(
+                f"rows of {name} of {dataset.name} were imputed from rows that are knocked out; give the data set with "
+                "these rows missing, and impute='mean' or another fill, which then follows every knock-out."
+            )
     names = list(modalities or dataset.modalities)
     for name in names:
         if name not in dataset.modalities:
@@ -172,7 +197,7 @@ def _checked(
     if len(np.unique(getattr(dataset, split)[:, 0])) < 2:
         raise DataError(f"{dataset.name} has fewer than 2 users with {split} items; an interval needs 2.")
     for name in names if "absent" in knockouts and len(dataset.modalities) > 1 else ():
-        backbone.prepare(knock_out(dataset, name, "absent").for_training())  # a model may insist on this modality
+        backbone.prepare(fill(knock_out(dataset, name, "absent")).for_training())  # a model may insist on this modality
     return names
 
 

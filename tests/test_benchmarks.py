@@ -7,9 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.accuracy import COLD, accuracy
+from benchmarks.accuracy import MODES as MODES_OF_PLANS
 from benchmarks.backbones import TOOLBOX, backbones
 from benchmarks.calibration import THERE, calibration, slowdowns
 from benchmarks.count import Count, adam, count
+from benchmarks.generation import amortised, generation, one_step
+from benchmarks.generation import model as ci2mg
 from benchmarks.machine import Probe, Rates
 from benchmarks.measure import Line, Spread, alternate, lines_of
 from benchmarks.propagation import programs
@@ -155,6 +159,41 @@ def test_transport_variants_agree(small, monkeypatch) -> None:
     monkeypatch.setattr("benchmarks.transport.SMALL", (96,))
     lines = transport(small)
     assert lines[0].what == "ours" and lines[0].bytes and lines[1].note == fault
+
+
+def test_images_are_compared_with_the_exact_plans(small) -> None:
+    """At small sizes: dense is exact, errors fall with iterations, and every line tells all three kinds of clouds."""
+    lines = accuracy(small)
+    errors = {line.what: re.findall(r"[\d.]{5}", line.note) for line in lines}
+    assert list(errors) == [*MODES_OF_PLANS, *(f"{count} cold iterations" for count in COLD)]
+    assert len(errors["dense"]) == 3 and len(errors["minibatch:128"]) == 6
+    assert float(errors["dense"][0]) <= 1e-3 <= float(errors["prototype:64"][0])
+    imputed = [float(errors[f"{count} cold iterations"][2]) for count in COLD]
+    assert imputed == sorted(imputed, reverse=True)
+
+
+def test_what_is_done_once_an_epoch_is_timed_apart(small) -> None:
+    lines = generation(small)
+    steps = [line for line in lines if line.part.startswith("CI2MG on Baby")]
+    once, plain, share, solving = (line.seconds[0] for line in steps)
+    assert share == pytest.approx(plain + once / 1) and steps[0].bytes
+    assert steps[3].ratio == Spread.of([solving / share]) and "an epoch of 1 steps" in steps[2].note
+    assert "40 items, steps of 1,024 rows" in steps[0].part and len(lines) == 2 * 4 + 2
+
+
+def test_a_step_takes_the_transport_of_its_epoch(small) -> None:
+    """The first step after the hook is the first of the trainer's epoch."""
+    for refresh in ("epoch", "step"):
+        what = ready(ci2mg(refresh), small.data, 1024)
+        (_, log), (_, whole) = one_step(what)[0](), scan(what)[0]()
+        np.testing.assert_allclose(log["loss"], whole["loss"][0], rtol=1e-4)
+
+
+def test_shares_of_an_epoch() -> None:
+    seconds = {"once an epoch": (20.0, 30.0), "a step": (1.0, 2.0), "a step that solves": (2.0, 6.0)}
+    lines = amortised("p", seconds, {}, 10)
+    assert lines[2].seconds == (3.0, 5.0) and lines[2].note == "40 s an epoch of 10 steps"
+    assert lines[3].ratio == Spread.of([2 / 3, 6 / 5])
 
 
 def test_variants_take_turns() -> None:

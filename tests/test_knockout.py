@@ -1,9 +1,11 @@
 """The modality audit: what a knock-out leaves, bounds that hold under chance, and verdicts on known truth."""
 
+import types
+
 import numpy as np
 import pytest
 
-from jmmrec.data import Dataset, Modality, SyntheticConfig, impute, replay, synthesize
+from jmmrec.data import Dataset, Modality, SyntheticConfig, impute, replay, synthesize, with_missing
 from jmmrec.data.knockout import KNOCKOUTS, knock_out
 from jmmrec.errors import ConfigError, DataError
 from jmmrec.knockout import Finding, ModalityAudit, audit_modalities, difference
@@ -54,16 +56,64 @@ def test_bad_knock_outs() -> None:
         audit_modalities("vbpr", DATA, seeds=(0, 0, 1))
     with pytest.raises(DataError, match="fewer than 2 users with valid items"):
         audit_modalities("vbpr", DATA)
-    with pytest.raises(DataError, match="knock out first, then impute"):
-        knock_out(impute(DATA, "mean"), "text", "permuted")
-    several = synthesize(SyntheticConfig(n_users=40, n_items=30, interactions_per_user=8)).dataset.select(
-        "image", "text"
-    )
+    for name, how in (("text", "permuted"), ("image", "noise"), ("text", "absent")):
+        with pytest.raises(DataError, match=r"rows of text were imputed .* knock out first, then impute"):
+            knock_out(impute(DATA, "mean"), name, how)
+    several = small()
     picky = Mmgcl(embed_dim=4, modal_weights=(("image", 0.5), ("text", 0.5)))
     with pytest.raises(ConfigError, match="modal_weights"):  # before anything is trained
         audit_modalities(picky, several, knockouts=["absent"], epochs=10**6)
     with pytest.raises(ConfigError, match="knock-out is"):
         audit_modalities("vbpr", DATA, knockouts=["gone"])
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[Dataset]:
+    """The data sets that an audit trains on; nothing is trained, every user gets another number."""
+    seen: list[Dataset] = []
+
+    def _fit(model, data, *, seeds, **options):
+        seen.append(data)
+        gaps = np.random.default_rng([len(seen), *seeds]).random((1, 40))
+        return types.SimpleNamespace(evaluate=lambda **asked: types.SimpleNamespace(per_user={"recall@20": gaps}))
+
+    monkeypatch.setattr("jmmrec.knockout.fit", _fit)
+    return seen
+
+
+def small() -> Dataset:
+    return synthesize(SyntheticConfig(n_users=40, n_items=30, interactions_per_user=8)).dataset.select("image", "text")
+
+
+def test_rows_are_filled_after_each_knock_out(trained) -> None:
+    """Filled rows come from knocked-out ones: nothing of the real rows is left, and no row is missing."""
+    data = with_missing(small(), 0.8, "per_modality")
+    found = audit_modalities("vbpr", data, modalities=["text"], seeds=(0, 1), impute="nn")
+    assert found.data == "synthetic, 80 % missing (per_modality, seed 0), imputed by nn" and found.model == "vbpr"
+    assert [f.how for f in found.findings] == list(KNOCKOUTS) and len(trained) == 2 * (1 + len(KNOCKOUTS))
+    assert all(m.present.all() for one in trained for m in one.modalities.values())
+    assert [step["do"] for step in trained[-1].steps] == ["draw", "knock out", "impute"]
+    real = {row.tobytes() for row in data.modalities["text"].features[data.modalities["text"].present]}
+    for one in trained[4:8]:  # noise and constant rows
+        assert not real & {row.tobytes() for row in one.modalities["text"].features}
+
+
+def test_without_a_fill_missing_rows_stay_missing(trained) -> None:
+    audit_modalities("vbpr", with_missing(small(), 0.5), knockouts=[], seeds=(0, 1))
+    assert all(step["do"] != "impute" for one in trained for step in one.steps)
+    assert all(m.imputed is None for one in trained for m in one.modalities.values())
+
+
+@pytest.mark.parametrize("option", [{}, {"impute": "mean"}, {"modalities": ["image"]}])
+def test_imputed_data_are_refused_before_anything_is_trained(trained, option) -> None:
+    data = impute(with_missing(small(), 0.5, "single:text"), "mean")
+    with pytest.raises(
+        DataError, match=r"rows of text of synthetic were imputed .* give the data set .* impute='mean'"
+    ):
+        audit_modalities("vbpr", data, knockouts=[], **option)
+    with pytest.raises(ConfigError, match="impute is 'median'"):
+        audit_modalities("vbpr", small(), knockouts=[], impute="median")
+    assert not trained
 
 
 @pytest.mark.parametrize(("by_user", "by_seed"), [(1.0, 0.0), (0.3, 0.5), (1.0, 0.1)])

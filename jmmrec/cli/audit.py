@@ -2,11 +2,15 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
-from jmmrec.cli import options
+from jmmrec.cli import missing, options
 from jmmrec.cli.evaluate import check_output
+from jmmrec.errors import check_choice
+
+MODEL = "freedom"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +19,8 @@ class Audit:
 
     path: tyro.conf.Positional[str]
     """Folder, interaction file, or synthetic."""
-    model: str = "freedom"
-    """Trained with default options; jmmrec models lists them."""
+    model: str = MODEL
+    """jmmrec models lists them; its own options are --model.OPTION."""
     knock_out: options.Words = ()
     """Modalities to knock out; default all."""
     ways: options.Words = ("permuted", "noise", "constant", "absent")
@@ -27,13 +31,12 @@ class Audit:
     """Where it is measured; valid keeps test rows for later."""
     seeds: options.Seeds = (0, 1, 2)
     """Two or more."""
-    epochs: int = 1000
-    """At most; early stopping ends most runs sooner."""
     out: Path | None = None
     """File for the table, .md, .csv or .tex."""
     quiet: bool = False
     """No progress display."""
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
+    hiding: tyro.conf.OmitArgPrefixes[missing.Hiding] = missing.NOTHING_HIDDEN
 
 
 def run(argv: list[str], prog: str, about: str) -> None:
@@ -42,14 +45,49 @@ def run(argv: list[str], prog: str, about: str) -> None:
     Raises:
       JmmrecError: bad options or data, or training diverged.
     """
-    given = options.parse(Audit, argv, prog, about)
-    check_output(given.out)
+    given = options.parse(_options_of(_model_of(argv)), argv, prog, about)
+    common = given.common
+    check_output(common.out)
     from jmmrec.knockout import audit_modalities
+    from jmmrec.models import make
+    from jmmrec.train import TrainConfig
 
+    hiding = common.hiding
+    data = dataclasses.replace(hiding, impute=None).apply(common.reading.load(common.path))
     found = audit_modalities(
-        given.model, given.reading.load(given.path), modalities=given.knock_out, knockouts=given.ways,
-        metric=given.metric, split=given.on, seeds=given.seeds, quiet=given.quiet, epochs=given.epochs,
+        make(common.model, **options.values(given.own)), data, modalities=common.knock_out, knockouts=common.ways,
+        metric=common.metric, split=common.on, seeds=common.seeds, impute=hiding.impute,
+        config=options.make(TrainConfig, given.config), quiet=common.quiet,
     )  # fmt: skip
     options.show(found.table(), *(found.verdict(name) for name in dict.fromkeys(f.modality for f in found.findings)))
-    if given.out is not None:
-        found.table().save(given.out)
+    if common.out is not None:
+        found.table().save(common.out)
+
+
+def _model_of(argv: list[str]) -> str:
+    """The model asked for, which decides what other options there are."""
+    name = MODEL
+    for word, after in zip(argv, [*argv[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option == "--model":
+            name = value if equals else after
+    return name
+
+
+def _options_of(name: str) -> Any:
+    """What the command is parsed into: its own options, those of training, and those of the model."""
+    from jmmrec.models import MODELS
+    from jmmrec.train import TrainConfig
+
+    check_choice("model", name, MODELS)
+    training, model = options.arguments(TrainConfig), options.arguments(MODELS[name])
+    fields: list[Any] = [
+        ("common", Annotated[Audit, tyro.conf.arg(name="")]),
+        (
+            "config",
+            Annotated[training, tyro.conf.arg(name="")],
+            dataclasses.field(default=training(**MODELS[name].training)),
+        ),
+        ("own", Annotated[model, tyro.conf.arg(name="model")], dataclasses.field(default=model())),
+    ]
+    return dataclasses.make_dataclass("Options", fields, frozen=True)

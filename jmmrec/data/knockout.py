@@ -42,8 +42,8 @@ def knock_out(dataset: Dataset, name: str, how: str, seed: int = 0) -> Dataset:
       name: of the modality. how: as above. seed: of what is drawn.
 
     Raises:
-      DataError: no such modality, `absent` where it is the only one, or rows that were imputed (from rows that are
-        knocked out).
+      DataError: no such modality, `absent` where it is the only one, or rows that were imputed, of any modality (from
+        rows that are knocked out, or chosen by them): knock out first, then `impute`.
 
     >>> text = Modality(np.array([[1.0], [2.0], [3.0]]))
     >>> d = Dataset(2, 3, [[0, 0], [1, 1]], [], [], {"text": text})
@@ -53,6 +53,11 @@ def knock_out(dataset: Dataset, name: str, how: str, seed: int = 0) -> Dataset:
     check_choice("how", how, KNOCKOUTS)
     if name not in dataset.modalities:
         raise DataError(f"{dataset.name} has no modality {name!r}; it has {', '.join(dataset.modalities) or 'none'}.")
+    for other, modality in dataset.modalities.items():
+        if modality.imputed is not None:
+            raise DataError(
+                f"rows of {other} were imputed from rows that are knocked out; knock out first, then impute."
+            )
     others = {n: m for n, m in dataset.modalities.items() if n != name}
     if how == "absent":
         if not others:
@@ -60,10 +65,6 @@ def knock_out(dataset: Dataset, name: str, how: str, seed: int = 0) -> Dataset:
         found = others
     else:
         old = dataset.modalities[name]
-        if old.imputed is not None:
-            raise DataError(
-                f"rows of {name} were imputed from rows that are knocked out; knock out first, then impute."
-            )
         features, here = np.array(old.features), np.flatnonzero(old.present)
         features[here] = REPLACED[how](features[here], np.random.default_rng([seed, len(here)]))
         found = {n: Modality(features, old.present) if n == name else m for n, m in dataset.modalities.items()}

@@ -1,6 +1,6 @@
 """Point clouds made ready: mass, centre and the scale that ε is a share of, found without any n×m array."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,23 @@ class Masks(NamedTuple):
     observed_y: jax.Array | None = None
 
 
+def table(name: str, rows: Any) -> jax.Array:
+    """An array of what was given: an array already, or nested lists of numbers.
+
+    Raises:
+      DataError: for what is no table of numbers, such as lists of different lengths.
+
+    >>> table("x", [[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    try:
+        return jnp.asarray(rows)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{name} is a {type(rows).__name__} that makes no array; give numbers, in rows of one length."
+        ) from None
+
+
 def check_shapes(x: jax.Array, y: jax.Array, config: SinkhornConfig, masks: Masks) -> None:
     """Raises `DataError` where clouds, masks and marginals do not fit together.
 
@@ -48,17 +65,22 @@ def check_shapes(x: jax.Array, y: jax.Array, config: SinkhornConfig, masks: Mask
             raise DataError(f"{label} has the shape {mask.shape}; give one truth value for each of the {rows} rows.")
 
 
-def mass(n: int, *masks: jax.Array | None) -> jax.Array:
-    """Uniform mass of sum 1 over the rows that all masks keep; over all rows where none is kept.
+def mass(n: int, mask: jax.Array | None = None, observed: jax.Array | None = None) -> jax.Array:
+    """Uniform mass of sum 1 over the rows that exist and were observed.
 
-    >>> mass(4, jnp.arange(4) < 2).tolist()
-    [0.5, 0.5, 0.0, 0.0]
+    Where no such row was observed it is spread over all that exist; where none exists, over all n.
+
+    Args:
+      mask, observed: bool (n,), None for all.
+
+    >>> mass(4, jnp.arange(4) < 2).tolist(), mass(4, jnp.arange(4) < 2, jnp.arange(4) > 2).tolist()
+    ([0.5, 0.5, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0])
     """
     kept = jnp.ones(n)
-    for mask in masks:
-        kept = kept if mask is None else kept * mask
-    total = jnp.sum(kept)
-    return jnp.where(total > 0, kept / jnp.maximum(total, 1.0), 1.0 / n)
+    for rows in (mask, observed):
+        narrower = kept if rows is None else kept * rows
+        kept = jnp.where(jnp.any(narrower > 0), narrower, kept)
+    return kept / jnp.sum(kept)
 
 
 def prepare(x: jax.Array, y: jax.Array, config: SinkhornConfig, masks: Masks) -> Clouds:

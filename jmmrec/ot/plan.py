@@ -64,7 +64,8 @@ def both_directions(solution: Solution, values_x: jax.Array, values_y: jax.Array
     """
     x, y, (f, g), config = solution.x, solution.y, solution.potentials, solution.config
     if solution.parts is not None:
-        return images(x, y, solution.potentials, config, solution.parts, (values_x, values_y))
+        with jax.default_matmul_precision("highest"):
+            return images(x, y, solution.potentials, config, solution.parts, (values_x, values_y))
     to_x = barycentre(x, y, Potentials(f, g), config.epsilon, values_y, config.rows)
     return to_x, barycentre(y, x, Potentials(g, f), config.epsilon, values_x, config.rows)
 
@@ -72,13 +73,21 @@ def both_directions(solution: Solution, values_x: jax.Array, values_y: jax.Array
 def whole_plan(solution: Solution) -> jax.Array:
     """The plan P_ij = exp((f_i + g_j - ‖x_i - y_j‖²)/ε) as one matrix, (n, m): for sizes that fit.
 
-    Its rows and columns sum to the masses as far as Sinkhorn converged. Not for the approximate modes.
+    Its rows and columns sum to the masses as far as Sinkhorn converged.
+
+    Raises:
+      ConfigError: for a solution of an approximate mode, whose potentials do not tell its plan.
 
     >>> from jmmrec.ot import solve
     >>> plan = whole_plan(solve(3.0 * jnp.eye(4), 3.0 * jnp.eye(4)))
     >>> plan.sum(axis=0).round(3).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
+    if solution.parts is not None:
+        raise ConfigError(
+            f"whole_plan of a solution by mode {solution.config.mode!r}, which holds no whole plan; carry values by "
+            "both_directions, or solve with mode 'blocked' or 'dense'."
+        )
     x, (f, g), epsilon = solution.x, solution.potentials, solution.config.epsilon
     return jnp.exp(logits(x, solution.y, g, epsilon) + ((f - jnp.sum(x * x, axis=1)) / epsilon)[:, None])
 

@@ -11,7 +11,7 @@ import flax.struct
 import jax
 
 from jmmrec.errors import DataError
-from jmmrec.ot.cloud import Masks, check_shapes, prepare
+from jmmrec.ot.cloud import Masks, check_shapes, prepare, table
 from jmmrec.ot.config import SinkhornConfig
 from jmmrec.ot.modes import approximate
 from jmmrec.ot.steps import Potentials, exact, zero_potentials
@@ -51,20 +51,26 @@ def solve(
     """Solves one pair of clouds; `jax.vmap` it for several of one size. Compiled, with `config` static.
 
     Args:
-      x: (n, d). y: (m, d). init: potentials of an earlier solve, or None to begin cold, with more iterations.
+      x: (n, d). y: (m, d); arrays or nested lists. init: potentials of an earlier solve, or None to begin cold, with
+        more iterations.
       mask_x, mask_y: bool (n,), (m,), False for padding: without mass, in nobody's barycentre.
-      observed_x, observed_y: bool (n,), (m,), what `marginals='observed'` spreads the mass over.
+      observed_x, observed_y: bool (n,), (m,), what `marginals='observed'` spreads the mass over; over all but padding
+        where that leaves nothing.
       key: of the approximate modes: shuffles, first prototypes and factors.
 
     Raises:
-      DataError: for shapes that do not fit, masks or a key that the config needs and that are missing.
+      DataError: for lists that make no table, shapes that do not fit, masks or a key that the config needs and that
+        are missing.
 
     >>> x = jax.random.normal(jax.random.key(0), (6, 3))
     >>> found = solve(x, x[::-1] + 5.0)
     >>> bool(found.error < 1e-3), found.potentials.f.shape
     (True, (6,))
     """
-    masks = Masks(mask_x, mask_y, observed_x, observed_y)
+    x, y = table("x", x), table("y", y)
+    given = {"mask_x": mask_x, "mask_y": mask_y, "observed_x": observed_x, "observed_y": observed_y}
+    masks = Masks(*(None if rows is None else table(name, rows) for name, rows in given.items()))
+    init = None if init is None else Potentials(*(table("init", potential) for potential in init))
     check_shapes(x, y, config, masks)
     name = config.plan_mode[0]
     if name in ("minibatch", "lowrank", "prototype") and key is None:
@@ -79,11 +85,12 @@ def solve(
 
 @functools.partial(jax.jit, static_argnames="config")
 def _solve(x, y, init, config: SinkhornConfig, masks: Masks, key) -> Solution:
-    clouds = prepare(x, y, config, masks)
-    if config.gradient == "stop_plan":
-        clouds = jax.lax.stop_gradient(clouds)
-    if config.plan_mode[0] in ("blocked", "dense"):
-        potentials, error = exact(clouds, init, config)
-        return Solution(potentials, clouds.x, clouds.y, error, None, config)
-    potentials, error, parts = approximate(clouds, init, config, key)
-    return Solution(potentials, clouds.x, clouds.y, error, parts, config)
+    with jax.default_matmul_precision("highest"):  # ott's own products, too: its dense costs and low-rank steps
+        clouds = prepare(x, y, config, masks)
+        if config.gradient == "stop_plan":
+            clouds = jax.lax.stop_gradient(clouds)
+        if config.plan_mode[0] in ("blocked", "dense"):
+            potentials, error = exact(clouds, init, config)
+            return Solution(potentials, clouds.x, clouds.y, error, None, config)
+        potentials, error, parts = approximate(clouds, init, config, key)
+        return Solution(potentials, clouds.x, clouds.y, error, parts, config)

@@ -220,6 +220,11 @@ OPTIONS = [
     Bad("audit on an unknown split", (*AUDIT, "--on", "dev"), ("split", "dev", "valid")),
     Bad("audit of a model without features", (*AUDIT, "--model", "lightgcn"), ("lightgcn reads no modality",)),
     Bad("audit of an unknown model", (*AUDIT, "--model", "gpt"), ("gpt", "freedom")),
+    Bad("audit with an unknown fill", (*AUDIT, "--impute", "median"), ("median", "mean")),
+    Bad("audit of a bad model option", (*AUDIT, "--model.knn-k", "99"), ("99", "24")),
+    Bad("audit of another model's option", (*AUDIT, "--model", "vbpr", "--model.knn-k", "9"), ("--model.knn-k",)),
+    Bad("audit with a mask's seed alone", (*AUDIT, "--missing-seed", "3"), ("--missing-seed", "--missing-rate")),
+    Bad("audit with steps of nothing", (*AUDIT, "--batch-size", "0"), ("batch_size", "0")),
     Bad("search of nothing", SEARCH, ("--over", "--grid")),
     Bad("search of everything", (*SEARCH, "--grid", "--over", "model.reg=1,2"), ("--over", "--grid")),
     Bad(

@@ -4,27 +4,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-Pair = tuple[jax.Array, jax.Array]
-
-
-def pair(n: int = 256, kind: str = "plain", dim: int = 16, seed: int = 0) -> Pair:
-    """Two random maps of one latent plus noise; imputed: 9 rows in 10 are the mean; smooth: then a two-hop average."""
-    rng = np.random.default_rng(seed)
-    latent = rng.standard_normal((n, 8))
-    graph = rng.random((n, n)) < 12 / n
-    graph = (graph | np.eye(n, dtype=bool)).astype(float)
-    graph /= graph.sum(1, keepdims=True)
-    clouds = []
-    for _ in range(2):
-        table = latent @ rng.standard_normal((8, dim)) + 0.3 * rng.standard_normal((n, dim)) + rng.standard_normal(dim)
-        if kind != "plain":
-            absent = rng.random(n) < 0.9
-            table[absent] = table[~absent].mean(0)
-        clouds.append(graph @ (graph @ table) if kind == "smooth" else table)
-    return jnp.asarray(clouds[0], jnp.float32), jnp.asarray(clouds[1], jnp.float32)
+from benchmarks.accuracy import Pair, pair
 
 
 def sinkhorn(x: jax.Array, y: jax.Array, epsilon: float, iterations: int) -> jax.Array:

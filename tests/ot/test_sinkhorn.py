@@ -129,6 +129,20 @@ def test_a_warm_start_needs_few_iterations(clouds) -> None:
     np.testing.assert_allclose(same.potentials.f, cold.potentials.f, atol=1e-3)
 
 
+def test_padding_is_without_mass_where_nothing_was_observed(clouds, values) -> None:
+    """Mass falls back to what exists, as if nothing were known of what was observed."""
+    x, y = clouds(N)
+    here, config = jnp.arange(N) < 40, SinkhornConfig(marginals="observed")
+    found = solve(x, y, None, config, mask_x=here, mask_y=here, observed_x=~here, observed_y=jnp.ones(N, bool))
+    plain = solve(x, y, mask_x=here, mask_y=here)
+    np.testing.assert_allclose(prepare(x, y, config, Masks(here, here, ~here, here)).a, here / 40, rtol=1e-6)
+    for one, other in zip(both_directions(found, values(N), values(N)), both_directions(plain, values(N), values(N)),
+                          strict=True):  # fmt: skip
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    alone = solve(x, y, None, config, mask_x=here, mask_y=here, observed_x=here & ~here, observed_y=here)
+    assert np.isfinite(alone.potentials.f).all() and float(alone.error) < 1e-3
+
+
 def test_observed_rows_alone_have_mass(clouds, values) -> None:
     x, y = clouds(60)
     seen_x, seen_y = jnp.arange(60) < 40, jnp.arange(60) < 25
@@ -211,10 +225,23 @@ def test_options_are_checked(options, words) -> None:
     assert str(caught.value).count(". ") == 0
 
 
+def test_nested_lists_are_tables(clouds) -> None:
+    x, y = clouds(6, dim=3)
+    first = solve(x, y)
+    here = [True] * 5 + [False]
+    lists = solve(x.tolist(), y.tolist(), (first.potentials.f.tolist(), first.potentials.g.tolist()), mask_x=here)
+    arrays = solve(x, y, first.potentials, mask_x=jnp.asarray(here))
+    np.testing.assert_array_equal(lists.potentials.f, arrays.potentials.f)
+    np.testing.assert_allclose(solve([[1, 2], [3, 4]], [[0, 1]]).potentials.g.shape, (1,))
+
+
 def test_inputs_are_checked() -> None:
     x = jnp.zeros((4, 2))
     cases = [
         (lambda: solve(x, jnp.zeros((4, 3))), "one width"),
+        (lambda: solve([[1.0], [2.0, 3.0]], x), "x is a list that makes no array; give numbers, in rows of one length"),
+        (lambda: solve([1.0, 2.0], x), "one width"),
+        (lambda: solve(x, x, mask_x=["a"] * 4), "mask_x is a list"),
         (lambda: solve(x, x[:0]), "one width"),
         (lambda: solve(x, x[:3], None, SinkhornConfig(marginals="ones")), "do not balance"),
         (lambda: solve(x, x, None, SinkhornConfig(marginals="observed")), "give both masks"),
