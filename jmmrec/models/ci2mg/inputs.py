@@ -10,7 +10,7 @@ import numpy as np
 from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import check_choice, check_range
 from jmmrec.graph import Bipartite, bipartite, propagate
-from jmmrec.models.ci2mg.known import Tables, from_others, known_rows, projected, standing
+from jmmrec.models.ci2mg.known import Tables, exchanged, from_others, known_rows, projected
 
 NORMS = ("none", "l2", "centred", "zscore")
 Views = dict[str, tuple[jax.Array, jax.Array]]
@@ -82,12 +82,13 @@ def tables(params: Mapping, static: Mapping, options: Inputs, given: Mapping, dr
     """Projected features F, and what Eq. 1 makes of them, by name.
 
     Args:
-      given: features (n_items, D) that replace the stored ones. drop: name -> mask (n_items, d), or none.
+      given: features (n_items, D) that replace the stored ones, missing rows remain missing. drop: name -> mask
+        (n_items, d), or none.
     """
     n_items, made = len(static["cold"]), {}
     for name, known in static["known"].items():
         if name in given:
-            known = standing(known["rows"], given[name], options, known["own"])
+            known = exchanged(known, given[name], options)
         made[name] = projected(params["project"][name], known, n_items)
     if options.impute == "item_other_mean":
         made = from_others(made, static["present"])
