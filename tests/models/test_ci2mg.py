@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jmmrec.data import Dataset, Modality
+from jmmrec.data import Dataset, Modality, impute
 from jmmrec.errors import ConfigError
 from jmmrec.models import Ci2mg
 from jmmrec.models.base import Batch
@@ -104,6 +104,28 @@ def test_missing_rows_hold_other_modalities_or_neighbours() -> None:
     np.testing.assert_allclose(target["m0"][~MISSING], projected[~MISSING], rtol=1e-4)
     near = prepare(DATA.for_training(), Inputs(impute="neigh_mean"))["known"]["m0"]
     assert near["x"].shape == (ITEMS, 3) and np.asarray(near["x"][MISSING]).std(axis=0).min() > 0
+
+
+def test_imputed_rows_are_refused_or_read_as_given() -> None:
+    filled = impute(DATA, "neigh_mean:3").for_training()
+    with pytest.raises(ConfigError, match=r"imputed rows \(m0\).* inputs.impute 'mean' .* give inputs.impute 'given'"):
+        Ci2mg(**SMALL).prepare(filled)
+    for norm in ("none", "zscore"):
+        given = prepare(filled, Inputs(impute="given", norm=norm))
+        known, x = given["known"]["m0"], np.asarray(filled.modalities["m0"].features)
+        expected = x if norm == "none" else (x - x.mean(axis=0)) / x.std(axis=0)
+        np.testing.assert_allclose(known["x"], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(given["present"]["m0"], ~MISSING)
+    # Where nothing was filled, a missing row holds the mean.
+    bare, mean = (prepare(DATA.for_training(), Inputs(impute=how))["known"]["m0"] for how in ("given", "mean"))
+    jax.tree.map(np.testing.assert_array_equal, bare, mean)
+
+
+def test_how_many_neighbours_fill_a_row() -> None:
+    near = prepare(DATA.for_training(), Inputs(impute="neigh_mean", neighbours=2, norm="none"))["known"]["m0"]
+    np.testing.assert_allclose(near["x"], impute(DATA, "neigh_mean:2").modalities["m0"].features, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ConfigError, match="neighbours is 3, which impute 'mean' does not read"):
+        Inputs(neighbours=3)
 
 
 @pytest.mark.parametrize("encoder", ["gcn", "sequential"])

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from jmmrec.models.ci2mg.inputs import Inputs
 
 Tables = dict[str, jax.Array]
-NEIGHBOURS = 10  # whose features a missing row takes the mean of, with impute neigh_mean
 
 
 def known_rows(data: TrainingData, options: "Inputs", filled: bool = False) -> tuple[dict[str, Tables], Tables]:
     """Of each modality, in the order of names, what `projected` reads; and bool (n_items,) where rows are missing.
 
     Args:
-      filled: rows that `jmmrec.data.impute` filled are known, too.
+      filled: rows that `jmmrec.data.impute` filled count as their items' own. With impute `given` they are known,
+        but count as missing.
 
     Raises:
       DataError: the data set has no modality.
@@ -31,13 +31,16 @@ def known_rows(data: TrainingData, options: "Inputs", filled: bool = False) -> t
     known, observed = {}, {}
     for name, x in sorted(raw_features(data).items()):
         more: Tables = {}
-        here = data.modalities[name].present if filled else data.modalities[name].observed
-        rows = np.flatnonzero(here)
+        modality = data.modalities[name]
+        here = modality.present if filled else modality.observed
         if not here.all():
             observed[name] = jnp.asarray(here)
+        here = modality.present if options.impute == "given" else here
+        rows = np.flatnonzero(here)
         if options.impute == "neigh_mean" and 0 < len(rows) < len(here):
             missing, rows = jnp.asarray(np.flatnonzero(~here), jnp.int32), np.arange(len(here))
-            filled_in = jnp.asarray(FILLS["neigh_mean"](data, name, np.flatnonzero(~here), 0, NEIGHBOURS), x.dtype)
+            found = FILLS["neigh_mean"](data, name, np.flatnonzero(~here), 0, options.neighbours)
+            filled_in = jnp.asarray(found, x.dtype)
             x, more = x.at[missing].set(filled_in), {"missing": missing, "filled": filled_in}
         known[name] = standing(jnp.asarray(rows, jnp.int32), x, options, jnp.asarray(here[rows])) | more
     return known, observed
