@@ -379,6 +379,48 @@ def test_statistics_read_observed_rows_alone() -> None:
     np.testing.assert_allclose(centred, gap / np.linalg.norm(gap, axis=1, keepdims=True), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("marginals", "factor"), [("uniform", ITEMS), ("ones", 1)])
+def test_scaled_adjustments_are_divided_by_the_marginal(marginals, factor) -> None:
+    made = {name: jax.random.normal(jax.random.key(n), (ITEMS, 4)) for n, name in enumerate("ab")}
+    params = {pair: {"vector": jnp.arange(float(ITEMS))} for pair in ("a from b", "b from a")}
+    plain = Transport(delta="vector", sinkhorn=SinkhornConfig(marginals=marginals))
+    solution = solve_pairs(made, {}, None, 5, plain)
+    bare, once, scaled = (
+        inter(given, made, solution, options)["a"]
+        for given, options in (({}, plain), (params, plain), (params, dataclasses.replace(plain, delta_scaled=True)))
+    )
+    np.testing.assert_allclose(scaled - bare, factor * (once - bare), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ConfigError, match=r"ot\.delta_scaled divides by marginals.*'observed'"):
+        Transport(delta_scaled=True, sinkhorn=SinkhornConfig(marginals="observed"))
+
+
+def test_without_a_bias_batch_normalisation_has_none() -> None:
+    for batch_norm in (True, False):
+        _, params, _ = started(Ci2mg(**SMALL, fuse=Fuse(bias="none", batch_norm=batch_norm)))
+        assert all(set(layer) == {"weight"} for layer in params["fuse"].values())
+        assert all(set(norm) == {"scale"} for norm in params.get("norm", {}).values())
+    params = started(Ci2mg(**SMALL, fuse=Fuse(bias="matrix")))[1]
+    assert params["fuse"]["m0"]["bias"].shape == (ITEMS, 4) and set(params["norm"]["m0"]) == {"scale", "shift"}
+
+
+def test_a_shared_batch_normalisation_is_one_for_all_modalities() -> None:
+    model = Ci2mg(**SMALL, fuse=Fuse(shared=True, momentum=0.5))
+    static, params, state = started(model)
+    assert list(params["norm"]) == list(state["norm"]) == ["shared"]
+    state, aux = model.epoch(params, state, static, jax.random.key(0))
+    encoded = model.encode(params, state, static, aux, key=jax.random.key(1), train=True)
+    after = model.after_batch(state, encoded, BATCH)["norm"]["shared"]
+    for old, new, first, second in zip(state["norm"]["shared"], after, *encoded.extra["norm"].values(), strict=True):
+        np.testing.assert_allclose(new, 0.25 * old + 0.25 * first + 0.5 * second, rtol=1e-5)
+    still = model.encode(params, state | {"norm": {"shared": after}}, static, aux, train=False)
+    assert not np.allclose(still.item, model.encode(params, state, static, aux, train=False).item)
+
+
+def test_more_prototypes_than_items_cannot_come_from_k_means() -> None:
+    with pytest.raises(ConfigError, match=r"hyper\.n_prototypes is 64, but hyper\.start 'kmeans' takes them from 9"):
+        started(Ci2mg(embed_dim=4, hyper=Hyper(start="kmeans")))
+
+
 def test_options_that_do_nothing_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"give ot\.refresh='step' as well"):
         Transport(sinkhorn=SinkhornConfig(gradient="tail:5"))

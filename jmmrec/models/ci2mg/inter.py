@@ -47,7 +47,8 @@ def inter(params: Mapping[str, Any], made: Tables, solution: Solution | Kept, op
             # Row i of T̂^{m'm} matches item i by its other modality.
             part = moved[1 - side if own else side][place]
             if params:
-                scale = len(values) if options.delta_scaled else 1.0
+                uniform = options.sinkhorn.marginals == "uniform"  # 1/n each, so 1/μ is n
+                scale = len(values) if options.delta_scaled and uniform else 1.0
                 part = part + scale * adjust(params[direction(to, source)], values)
             total[to] = total[to] + part / (len(made) - 1)
     return total

@@ -27,7 +27,7 @@ class Transport:
       epoch_iterations: iterations of a solve once an epoch, warm from the last one. eval_iterations: of one for an
         evaluation.
       delta: ΔT, the plan's trained adjustment: `lowrank:r`, `feature`, `vector`, `dense` or `none`.
-      delta_scaled: ΔT is divided by the marginal as well.
+      delta_scaled: ΔT is divided by the marginal as well: times the number of items, with marginals `ones` times 1.
       plan_memory: bytes for an epoch's plans, of each run in a program; where they fit, they are kept whole and carry
         values four times as fast. 0 keeps none.
       values: what is transported, vectors of the `other` modality, or the item's `own` modality matched by the other.
@@ -57,6 +57,11 @@ class Transport:
             raise ConfigError(
                 f"ot.sinkhorn.gradient is {self.sinkhorn.gradient!r}, but an epoch's plans are constants to its steps; "
                 "give ot.refresh='step' as well."
+            )
+        if self.delta_scaled and self.sinkhorn.marginals == "observed":
+            raise ConfigError(
+                "ot.delta_scaled divides by marginals, and ot.sinkhorn.marginals 'observed' has 0 at missing rows; "
+                "choose 'uniform' or 'ones', or leave delta_scaled."
             )
 
 
