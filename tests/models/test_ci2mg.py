@@ -1,12 +1,16 @@
 """CI²MG part by part against its equations written out, the ladder of Table 3, and every option having an effect."""
 
 import dataclasses
+import re
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jmmrec.cli import outcome
 from jmmrec.data import Dataset, Modality, impute
 from jmmrec.errors import ConfigError
 from jmmrec.models import Ci2mg
@@ -421,7 +425,46 @@ def test_more_prototypes_than_items_cannot_come_from_k_means() -> None:
         started(Ci2mg(embed_dim=4, hyper=Hyper(start="kmeans")))
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, "after 20 iterations at epsilon 0.05; raise ot.epoch_iterations, or ot.sinkhorn.epsilon to 0.1."),
+        ({"refresh": "step"}, "after 5 iterations at epsilon 0.05; raise ot.sinkhorn.iterations"),
+        ({"refresh": "step", "sinkhorn": {"gradient": "unroll:7"}}, "after 7 .*; raise ot.sinkhorn.gradient"),
+        ({"sinkhorn": {"mode": "prototype:2"}}, "after 200 iterations .*; raise ot.sinkhorn.cold_iterations"),
+    ],
+)  # fmt: skip
+def test_a_remark_names_the_option_that_helps(options, named) -> None:
+    (said,) = Ci2mg(ot=options).remarks({"transport_error": 0.25})
+    assert re.search(
+        f"^Transport has not converged: .* the last epoch's plans are 0.25 of all mass off .* {named}", said
+    )
+    (said,) = Ci2mg(ot=options).remarks({"transport_error": float("nan")})
+    assert "not finite in the last epoch" in said
+
+
+def test_remarks_on_the_contrast_are_about_one_that_is_trained() -> None:
+    parts = {"contrast": 13.82, "contrast_chance": 13.82}
+    assert len(Ci2mg().remarks(parts)) == 1
+    assert Ci2mg(terms=Objective(contrast=0.0)).remarks(parts) == ()
+    assert Ci2mg().remarks(parts | {"contrast": float("nan")}) == ()
+
+
+def test_the_worst_seed_is_remarked_on_once() -> None:
+    good, bad = {"transport_error": 2e-4, "contrast": 9.0}, {"transport_error": 0.25, "contrast": 13.8}
+    lanes = {seed: SimpleNamespace(history=[{"parts": parts | {"contrast_chance": 13.82}}])
+             for seed, parts in enumerate((bad, good))}  # fmt: skip
+    found: Any = SimpleNamespace(model=Ci2mg(), lanes=lanes | {2: SimpleNamespace(history=[])})
+    said = outcome._remarks(found)
+    assert [text.split(":")[0] for text in said] == [
+        "Transport has not converged", "The contrast (Eq. 10) teaches nothing",
+    ]  # fmt: skip
+
+
 def test_options_that_do_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"give ot\.epoch_iterations instead"):
+        Transport(sinkhorn=SinkhornConfig(iterations=50))
+    assert Transport(refresh="step", sinkhorn=SinkhornConfig(iterations=50)).sinkhorn.iterations == 50
     with pytest.raises(ConfigError, match=r"give ot\.refresh='step' as well"):
         Transport(sinkhorn=SinkhornConfig(gradient="tail:5"))
     with pytest.raises(ConfigError, match=r"n_layers is 1\.5; it must be a whole number"):
