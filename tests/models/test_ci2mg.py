@@ -153,6 +153,10 @@ def test_equation_2(encoder, readout) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+SOLVERS: list[dict[str, Any]] = [
+    {"epsilon": 0.2}, {"epsilon_ref": "mean"}, {"epsilon_ref": "std"}, {"epsilon_ref": "abs"}, {"cost": "cosine"},
+    {"marginals": "observed"}, {"mode": "minibatch:5"}, {"mode": "prototype:2"}, {"mode": "lowrank:2"},
+]  # fmt: skip
 CHANGED = [
     (Inputs, "norm", "none"), (Inputs, "norm", "zscore"), (Inputs, "norm", "centred"), (Inputs, "graph", "sym_eps8"),
     (Inputs, "graph", "rowhalf_eps8"),
@@ -165,6 +169,13 @@ CHANGED = [
     (Objective, "symmetric", True), (Objective, "target", "raw_decoder"), (Objective, "reduce", "sum"),
     (Objective, "score_norm", "l2"), (Objective, "score_user", "generated"), (Objective, "contrast", 1.0),
     (Objective, "reconstruct", 0.5), (Objective, "reg", 1.0), (Transport, "values", "own"),
+    (Inputs, "impute", "item_other_mean"), (Inputs, "impute", "neigh_mean"), (Ids, "encoder", "sequential"),
+    (Ids, "readout", "last"), (Hyper, "weight", "full"), (Hyper, "weight", "none"), (Hyper, "assign", "raw"),
+    (Fuse, "bias", "matrix"), (Fuse, "bias", "none"),
+    (Transport, "delta", "none"), (Transport, "delta", "feature"), (Transport, "delta", "vector"),
+    (Transport, "delta", "dense"), (Transport, "delta", "lowrank:1"), (Transport, "delta_scaled", True),
+    (Transport, "epoch_iterations", 1), (Transport, "refresh", "step"),
+    *((Transport, "sinkhorn", SinkhornConfig(**one)) for one in SOLVERS),
 ]  # fmt: skip
 GROUP = {Inputs: "inputs", Ids: "ids", Hyper: "hyper", Fuse: "fuse", Objective: "terms", Transport: "ot"}
 
