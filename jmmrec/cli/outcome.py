@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from jmmrec import api
 from jmmrec.cli.options import show
 from jmmrec.data.steps import label
@@ -73,9 +75,13 @@ def _epochs(result: Result) -> list[str]:
 
 
 def _remarks(result: Result) -> list[str]:
-    """What the model says of its last epochs, each sentence once."""
-    last = [lane.history[-1]["parts"] for lane in result.lanes.values() if lane.history]
-    return list(dict.fromkeys(said for parts in last for said in result.model.remarks(parts)))
+    """What the model says of the worst last epoch of all seeds, each sentence once."""
+    found: dict[str, list[float]] = {}
+    for lane in result.lanes.values():
+        for name, value in (lane.history[-1]["parts"] if lane.history else {}).items():
+            found.setdefault(name, []).append(value)
+    worst = {name: float(np.max(values)) for name, values in found.items()}  # NaN, if there is one
+    return list(dict.fromkeys(result.model.remarks(worst)))
 
 
 def _save(result: Result, table: Table, folder: Path) -> Sequence[str]:

@@ -23,7 +23,7 @@ from jmmrec.losses import l2_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.channels import channel_tables, fuse, fusion_init, split_channels
 from jmmrec.models.ci2mg.inputs import NORMS, Inputs, Views, two_hops
-from jmmrec.models.ci2mg.known import Tables, known_rows, projected, standing
+from jmmrec.models.ci2mg.known import Tables, exchanged, known_rows, projected
 from jmmrec.models.common import batch_bpr, layer_mean
 from jmmrec.models.layers import dense_init, dropout, id_tables, named_key, xavier_uniform
 from jmmrec.retrieval import normalise_rows
@@ -118,7 +118,7 @@ class LightGcnM(Backbone):
         made, n_items, given = {}, len(static["cold"]), features or {}
         drop = self.draws(key, list(static["known"]), n_items) if train and key is not None else {}
         for name, known in static["known"].items():
-            known = standing(known["rows"], given[name], self.inputs, known["own"]) if name in given else known
+            known = exchanged(known, given[name], self.inputs) if name in given else known
             layer = params["project"][name]
             made[name] = (projected(layer, known, n_items) + layer.get("bias", 0.0)) * drop.get(name, 1.0)
         modal = self._channels(params, static, made)

@@ -11,7 +11,7 @@ from jmmrec.graph import EdgeList, keep_edges, mask_edges
 from jmmrec.losses import info_nce
 from jmmrec.models.channels import Pair, channel_tables, side_mean
 from jmmrec.models.ci2mg.inputs import Inputs
-from jmmrec.models.ci2mg.known import projected, standing
+from jmmrec.models.ci2mg.known import exchanged, projected
 from jmmrec.models.common import layer_mean
 from jmmrec.models.views import challenged_nce
 from jmmrec.retrieval import normalise_rows
@@ -36,13 +36,11 @@ def layer_zero(params: Mapping, known: Mapping[str, Rows], given: Mapping, imput
     """I_c of every channel, (n_items, d): the items' ids, then each modality's features through its map.
 
     Args:
-      known: of each modality, from `units`. given: features (n_items, D) that replace the known ones, by name.
+      known: of each modality, from `units`. given: features (n_items, D) that replace the known ones, by name;
+        missing rows remain missing.
     """
     fill, layers = Inputs(impute=impute, norm="none"), params["project"]
-    known = {
-        **known,
-        **{name: units(standing(known[name]["rows"], x, fill, known[name]["own"])) for name, x in given.items()},
-    }
+    known = {**known, **{name: units(exchanged(known[name], x, fill)) for name, x in given.items()}}
     made = [projected(layers[name], rows, len(params["item"])) + layers[name]["bias"] for name, rows in known.items()]
     return [params["item"], *made]
 

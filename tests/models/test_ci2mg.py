@@ -1,13 +1,17 @@
 """CI²MG part by part against its equations written out, the ladder of Table 3, and every option having an effect."""
 
 import dataclasses
+import re
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jmmrec.data import Dataset, Modality
+from jmmrec.cli import outcome
+from jmmrec.data import Dataset, Modality, impute
 from jmmrec.errors import ConfigError
 from jmmrec.models import Ci2mg
 from jmmrec.models.base import Batch
@@ -106,6 +110,28 @@ def test_missing_rows_hold_other_modalities_or_neighbours() -> None:
     assert near["x"].shape == (ITEMS, 3) and np.asarray(near["x"][MISSING]).std(axis=0).min() > 0
 
 
+def test_imputed_rows_are_refused_or_read_as_given() -> None:
+    filled = impute(DATA, "neigh_mean:3").for_training()
+    with pytest.raises(ConfigError, match=r"imputed rows \(m0\).* inputs.impute 'mean' .* give inputs.impute 'given'"):
+        Ci2mg(**SMALL).prepare(filled)
+    for norm in ("none", "zscore"):
+        given = prepare(filled, Inputs(impute="given", norm=norm))
+        known, x = given["known"]["m0"], np.asarray(filled.modalities["m0"].features)
+        expected = x if norm == "none" else (x - x.mean(axis=0)) / x.std(axis=0)
+        np.testing.assert_allclose(known["x"], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(given["present"]["m0"], ~MISSING)
+    # Where nothing was filled, a missing row holds the mean.
+    bare, mean = (prepare(DATA.for_training(), Inputs(impute=how))["known"]["m0"] for how in ("given", "mean"))
+    jax.tree.map(np.testing.assert_array_equal, bare, mean)
+
+
+def test_how_many_neighbours_fill_a_row() -> None:
+    near = prepare(DATA.for_training(), Inputs(impute="neigh_mean", neighbours=2, norm="none"))["known"]["m0"]
+    np.testing.assert_allclose(near["x"], impute(DATA, "neigh_mean:2").modalities["m0"].features, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ConfigError, match="neighbours is 3, which impute 'mean' does not read"):
+        Inputs(neighbours=3)
+
+
 @pytest.mark.parametrize("encoder", ["gcn", "sequential"])
 @pytest.mark.parametrize("readout", ["mean", "last"])
 def test_equation_2(encoder, readout) -> None:
@@ -127,6 +153,10 @@ def test_equation_2(encoder, readout) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+SOLVERS: list[dict[str, Any]] = [
+    {"epsilon": 0.2}, {"epsilon_ref": "mean"}, {"epsilon_ref": "std"}, {"epsilon_ref": "abs"}, {"cost": "cosine"},
+    {"marginals": "observed"}, {"mode": "minibatch:5"}, {"mode": "prototype:2"}, {"mode": "lowrank:2"},
+]  # fmt: skip
 CHANGED = [
     (Inputs, "norm", "none"), (Inputs, "norm", "zscore"), (Inputs, "norm", "centred"), (Inputs, "graph", "sym_eps8"),
     (Inputs, "graph", "rowhalf_eps8"),
@@ -139,6 +169,13 @@ CHANGED = [
     (Objective, "symmetric", True), (Objective, "target", "raw_decoder"), (Objective, "reduce", "sum"),
     (Objective, "score_norm", "l2"), (Objective, "score_user", "generated"), (Objective, "contrast", 1.0),
     (Objective, "reconstruct", 0.5), (Objective, "reg", 1.0), (Transport, "values", "own"),
+    (Inputs, "impute", "item_other_mean"), (Inputs, "impute", "neigh_mean"), (Ids, "encoder", "sequential"),
+    (Ids, "readout", "last"), (Hyper, "weight", "full"), (Hyper, "weight", "none"), (Hyper, "assign", "raw"),
+    (Fuse, "bias", "matrix"), (Fuse, "bias", "none"),
+    (Transport, "delta", "none"), (Transport, "delta", "feature"), (Transport, "delta", "vector"),
+    (Transport, "delta", "dense"), (Transport, "delta", "lowrank:1"), (Transport, "delta_scaled", True),
+    (Transport, "epoch_iterations", 1), (Transport, "refresh", "step"),
+    *((Transport, "sinkhorn", SinkhornConfig(**one)) for one in SOLVERS),
 ]  # fmt: skip
 GROUP = {Inputs: "inputs", Ids: "ids", Hyper: "hyper", Fuse: "fuse", Objective: "terms", Transport: "ot"}
 
@@ -357,7 +394,88 @@ def test_statistics_read_observed_rows_alone() -> None:
     np.testing.assert_allclose(centred, gap / np.linalg.norm(gap, axis=1, keepdims=True), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("marginals", "factor"), [("uniform", ITEMS), ("ones", 1)])
+def test_scaled_adjustments_are_divided_by_the_marginal(marginals, factor) -> None:
+    made = {name: jax.random.normal(jax.random.key(n), (ITEMS, 4)) for n, name in enumerate("ab")}
+    params = {pair: {"vector": jnp.arange(float(ITEMS))} for pair in ("a from b", "b from a")}
+    plain = Transport(delta="vector", sinkhorn=SinkhornConfig(marginals=marginals))
+    solution = solve_pairs(made, {}, None, 5, plain)
+    bare, once, scaled = (
+        inter(given, made, solution, options)["a"]
+        for given, options in (({}, plain), (params, plain), (params, dataclasses.replace(plain, delta_scaled=True)))
+    )
+    np.testing.assert_allclose(scaled - bare, factor * (once - bare), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ConfigError, match=r"ot\.delta_scaled divides by marginals.*'observed'"):
+        Transport(delta_scaled=True, sinkhorn=SinkhornConfig(marginals="observed"))
+
+
+def test_without_a_bias_batch_normalisation_has_none() -> None:
+    for batch_norm in (True, False):
+        _, params, _ = started(Ci2mg(**SMALL, fuse=Fuse(bias="none", batch_norm=batch_norm)))
+        assert all(set(layer) == {"weight"} for layer in params["fuse"].values())
+        assert all(set(norm) == {"scale"} for norm in params.get("norm", {}).values())
+    params = started(Ci2mg(**SMALL, fuse=Fuse(bias="matrix")))[1]
+    assert params["fuse"]["m0"]["bias"].shape == (ITEMS, 4) and set(params["norm"]["m0"]) == {"scale", "shift"}
+
+
+def test_a_shared_batch_normalisation_is_one_for_all_modalities() -> None:
+    model = Ci2mg(**SMALL, fuse=Fuse(shared=True, momentum=0.5))
+    static, params, state = started(model)
+    assert list(params["norm"]) == list(state["norm"]) == ["shared"]
+    state, aux = model.epoch(params, state, static, jax.random.key(0))
+    encoded = model.encode(params, state, static, aux, key=jax.random.key(1), train=True)
+    after = model.after_batch(state, encoded, BATCH)["norm"]["shared"]
+    for old, new, first, second in zip(state["norm"]["shared"], after, *encoded.extra["norm"].values(), strict=True):
+        np.testing.assert_allclose(new, 0.25 * old + 0.25 * first + 0.5 * second, rtol=1e-5)
+    still = model.encode(params, state | {"norm": {"shared": after}}, static, aux, train=False)
+    assert not np.allclose(still.item, model.encode(params, state, static, aux, train=False).item)
+
+
+def test_more_prototypes_than_items_cannot_come_from_k_means() -> None:
+    with pytest.raises(ConfigError, match=r"hyper\.n_prototypes is 64, but hyper\.start 'kmeans' takes them from 9"):
+        started(Ci2mg(embed_dim=4, hyper=Hyper(start="kmeans")))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, "after 20 iterations at epsilon 0.05; raise ot.epoch_iterations, or ot.sinkhorn.epsilon to 0.1."),
+        ({"refresh": "step"}, "after 5 iterations at epsilon 0.05; raise ot.sinkhorn.iterations"),
+        ({"refresh": "step", "sinkhorn": {"gradient": "unroll:7"}}, "after 7 .*; raise ot.sinkhorn.gradient"),
+        ({"sinkhorn": {"mode": "prototype:2"}}, "after 200 iterations .*; raise ot.sinkhorn.cold_iterations"),
+    ],
+)  # fmt: skip
+def test_a_remark_names_the_option_that_helps(options, named) -> None:
+    (said,) = Ci2mg(ot=options).remarks({"transport_error": 0.25})
+    assert re.search(
+        f"^Transport has not converged: .* the last epoch's plans are 0.25 of all mass off .* {named}", said
+    )
+    (said,) = Ci2mg(ot=options).remarks({"transport_error": float("nan")})
+    assert "not finite in the last epoch" in said
+
+
+def test_remarks_on_the_contrast_are_about_one_that_is_trained() -> None:
+    parts = {"contrast": 13.82, "contrast_chance": 13.82}
+    assert len(Ci2mg().remarks(parts)) == 1
+    assert Ci2mg(terms=Objective(contrast=0.0)).remarks(parts) == ()
+    assert Ci2mg().remarks(parts | {"contrast": float("nan")}) == ()
+
+
+def test_the_worst_seed_is_remarked_on_once() -> None:
+    good, bad = {"transport_error": 2e-4, "contrast": 9.0}, {"transport_error": 0.25, "contrast": 13.8}
+    lanes = {seed: SimpleNamespace(history=[{"parts": parts | {"contrast_chance": 13.82}}])
+             for seed, parts in enumerate((bad, good))}  # fmt: skip
+    found: Any = SimpleNamespace(model=Ci2mg(), lanes=lanes | {2: SimpleNamespace(history=[])})
+    said = outcome._remarks(found)
+    assert [text.split(":")[0] for text in said] == [
+        "Transport has not converged", "The contrast (Eq. 10) teaches nothing",
+    ]  # fmt: skip
+
+
 def test_options_that_do_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"give ot\.epoch_iterations instead"):
+        Transport(sinkhorn=SinkhornConfig(iterations=50))
+    assert Transport(refresh="step", sinkhorn=SinkhornConfig(iterations=50)).sinkhorn.iterations == 50
     with pytest.raises(ConfigError, match=r"give ot\.refresh='step' as well"):
         Transport(sinkhorn=SinkhornConfig(gradient="tail:5"))
     with pytest.raises(ConfigError, match=r"n_layers is 1\.5; it must be a whole number"):

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
 from jmmrec.graph import Bipartite, bipartite, propagate
-from jmmrec.models.ci2mg.known import Tables, from_others, known_rows, projected, standing
+from jmmrec.models.ci2mg.known import Tables, exchanged, from_others, known_rows, projected
 
 NORMS = ("none", "l2", "centred", "zscore")
 Views = dict[str, tuple[jax.Array, jax.Array]]
@@ -22,7 +22,8 @@ class Inputs:
 
     Attributes:
       impute: what a missing row holds: `mean` of the observed rows, `zero`, `item_other_mean` (mean of the item's other
-        modalities, after projection), `neigh_mean` (of items that share users).
+        modalities, after projection), `neigh_mean` (of items that share users), or what it was `given` by
+        `jmmrec.data.impute`: Eq. 1 and statistics read that, Eq. 12 does not. neighbours: of neigh_mean.
       bias: where the projection's bias is added, `pre` or `post` Eq. 1. norm: of observed rows, `none`, `l2`,
         `centred` (unit rows less their mean, unit again) or `zscore`. dropout: of projected features, in training.
       graph: Eq. 1's normalisation, `mean`, `rowhalf_eps8` or `sym_eps8`. cold: what items without training users keep,
@@ -33,6 +34,7 @@ class Inputs:
     """
 
     impute: str = "mean"
+    neighbours: int = 10
     bias: str = "pre"
     norm: str = "l2"
     dropout: float = 0.0
@@ -41,7 +43,10 @@ class Inputs:
     residual: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("impute", self.impute, ("mean", "zero", "item_other_mean", "neigh_mean"))
+        check_choice("impute", self.impute, ("mean", "zero", "item_other_mean", "neigh_mean", "given"))
+        check_whole("neighbours", self.neighbours, 1, 10_000)
+        if self.neighbours != Inputs.neighbours and self.impute != "neigh_mean":
+            raise ConfigError(f"neighbours is {self.neighbours}, which impute {self.impute!r} does not read; leave it.")
         check_choice("bias", self.bias, ("pre", "post"))
         check_choice("norm", self.norm, NORMS)
         check_range("dropout", self.dropout, 0, 0.99)
@@ -82,12 +87,13 @@ def tables(params: Mapping, static: Mapping, options: Inputs, given: Mapping, dr
     """Projected features F, and what Eq. 1 makes of them, by name.
 
     Args:
-      given: features (n_items, D) that replace the stored ones. drop: name -> mask (n_items, d), or none.
+      given: features (n_items, D) that replace the stored ones, missing rows remain missing. drop: name -> mask
+        (n_items, d), or none.
     """
     n_items, made = len(static["cold"]), {}
     for name, known in static["known"].items():
         if name in given:
-            known = standing(known["rows"], given[name], options, known["own"])
+            known = exchanged(known, given[name], options)
         made[name] = projected(params["project"][name], known, n_items)
     if options.impute == "item_other_mean":
         made = from_others(made, static["present"])
@@ -103,12 +109,18 @@ def prepare(data: TrainingData, options: Inputs) -> dict:
     """Graphs by both normalisations, items without training users, and of each modality the rows that are known.
 
     Raises:
-      DataError: the data set has no modality.
+      DataError: the data set has no modality. ConfigError: it is imputed, and the model would not read the fills.
 
     >>> from jmmrec.data.synthetic import demo_dataset
     >>> prepare(demo_dataset().for_training(), Inputs())["known"]["text"]["x"].shape
     (600, 32)
     """
+    filled = [name for name, m in data.modalities.items() if (m.present & ~m.observed).any()]
+    if filled and options.impute != "given":
+        raise ConfigError(
+            f"{data.name} has imputed rows ({', '.join(filled)}), which CI2MG with inputs.impute {options.impute!r} "
+            "takes for missing; give inputs.impute 'given', or leave the data's imputation out."
+        )
     known, observed = known_rows(data, options)
     degree = np.bincount(data.train[:, 1], minlength=data.n_items)
     hops = bipartite(data.train, data.n_users, data.n_items, options.graph)

@@ -1,6 +1,6 @@
 """CI²MG, Eqs. 6-9: generation between modalities, both directions of a pair from one transport problem."""
 
-import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from jmmrec.models.ci2mg.plans import Kept, Transport, carried, pairs_of, solve_pairs
 from jmmrec.models.layers import named_key
-from jmmrec.ot import Solution, adjust, diagnose, init_adjustment
+from jmmrec.ot import Solution, adjust, init_adjustment
+from jmmrec.ot.diagnosis import TOLERANCE
 
 Tables = dict[str, jax.Array]
 
@@ -47,7 +48,8 @@ def inter(params: Mapping[str, Any], made: Tables, solution: Solution | Kept, op
             # Row i of T̂^{m'm} matches item i by its other modality.
             part = moved[1 - side if own else side][place]
             if params:
-                scale = len(values) if options.delta_scaled else 1.0
+                uniform = options.sinkhorn.marginals == "uniform"  # 1/n each, so 1/μ is n
+                scale = len(values) if options.delta_scaled and uniform else 1.0
                 part = part + scale * adjust(params[direction(to, source)], values)
             total[to] = total[to] + part / (len(made) - 1)
     return total
@@ -65,15 +67,39 @@ def inter_tables(
     return found, {"potentials": solution.potentials, "error": solution.error.max()}
 
 
+def counted(options: Transport) -> tuple[str, int]:
+    """Which option says how many iterations a solve of training has, and how many.
+
+    >>> counted(Transport()), counted(Transport(refresh="step"))
+    (('ot.epoch_iterations', 20), ('ot.sinkhorn.iterations', 5))
+    """
+    name, number = options.sinkhorn.gradient_mode
+    if name == "unroll":
+        return "ot.sinkhorn.gradient", number
+    if options.sinkhorn.plan_mode[0] in ("prototype", "lowrank"):  # which always begin cold
+        return "ot.sinkhorn.cold_iterations", options.sinkhorn.cold_iterations
+    if options.refresh == "epoch":
+        return "ot.epoch_iterations", options.epoch_iterations
+    return "ot.sinkhorn.iterations", options.sinkhorn.iterations
+
+
 def remarks(parts: Mapping[str, float], options: Transport) -> tuple[str, ...]:
     """Whether the transport of an epoch with these loss parts has converged, in a sentence.
 
     >>> remarks({"transport_error": 0.0002}, Transport())
-    ('Transport converged: the columns of the plans are 0.0002 of all mass off.',)
+    ("Transport converged: the columns of the last epoch's plans are 0.0002 of all mass off.",)
     """
     if "transport_error" not in parts:
         return ()
-    error = parts["transport_error"]
-    count = options.epoch_iterations if options.refresh == "epoch" else options.sinkhorn.iterations
-    said = diagnose(error, dataclasses.replace(options.sinkhorn, iterations=count))
-    return (said or f"Transport converged: the columns of the plans are {error:.1g} of all mass off.",)
+    error, epsilon = parts["transport_error"], options.sinkhorn.epsilon
+    if not math.isfinite(error):
+        more = f"look for features far from all others, or raise ot.sinkhorn.epsilon to {10 * epsilon:g}"
+        return (f"Transport met a value that is not finite in the last epoch, at epsilon {epsilon:g}; {more}.",)
+    if error <= TOLERANCE:
+        return (f"Transport converged: the columns of the last epoch's plans are {error:.1g} of all mass off.",)
+    option, count = counted(options)
+    return (
+        f"Transport has not converged: the columns of the last epoch's plans are {error:.2g} of all mass off "
+        f"(tolerance {TOLERANCE:g}) after {count} iterations at epsilon {epsilon:g}; raise {option}, "
+        f"or ot.sinkhorn.epsilon to {2 * epsilon:g}.",
+    )

@@ -16,29 +16,49 @@ if TYPE_CHECKING:
     from jmmrec.models.ci2mg.inputs import Inputs
 
 Tables = dict[str, jax.Array]
-NEIGHBOURS = 10  # whose features a missing row takes the mean of, with impute neigh_mean
 
 
 def known_rows(data: TrainingData, options: "Inputs", filled: bool = False) -> tuple[dict[str, Tables], Tables]:
     """Of each modality, in the order of names, what `projected` reads; and bool (n_items,) where rows are missing.
 
     Args:
-      filled: rows that `jmmrec.data.impute` filled are known, too.
+      filled: rows that `jmmrec.data.impute` filled count as their items' own. With impute `given` they are known,
+        but count as missing.
 
     Raises:
       DataError: the data set has no modality.
     """
     known, observed = {}, {}
     for name, x in sorted(raw_features(data).items()):
-        here = data.modalities[name].present if filled else data.modalities[name].observed
-        rows = np.flatnonzero(here)
+        more: Tables = {}
+        modality = data.modalities[name]
+        here = modality.present if filled else modality.observed
         if not here.all():
             observed[name] = jnp.asarray(here)
+        here = modality.present if options.impute == "given" else here
+        rows = np.flatnonzero(here)
         if options.impute == "neigh_mean" and 0 < len(rows) < len(here):
-            missing, rows = np.flatnonzero(~here), np.arange(len(here))
-            x = x.at[missing].set(FILLS["neigh_mean"](data, name, missing, 0, NEIGHBOURS))
-        known[name] = standing(jnp.asarray(rows, jnp.int32), x, options, jnp.asarray(here[rows]))
+            missing, rows = jnp.asarray(np.flatnonzero(~here), jnp.int32), np.arange(len(here))
+            found = FILLS["neigh_mean"](data, name, np.flatnonzero(~here), 0, options.neighbours)
+            filled_in = jnp.asarray(found, x.dtype)
+            x, more = x.at[missing].set(filled_in), {"missing": missing, "filled": filled_in}
+        known[name] = standing(jnp.asarray(rows, jnp.int32), x, options, jnp.asarray(here[rows])) | more
     return known, observed
+
+
+def exchanged(known: Mapping[str, jax.Array], features: jax.Array, options: "Inputs") -> Tables:
+    """`known` of other (n_items, D) features; rows that `known_rows` filled in keep their fill, missing ones stay so.
+
+    >>> from jmmrec.models.ci2mg import Inputs
+    >>> plain = Inputs(norm="none")
+    >>> known = standing(jnp.arange(2), jnp.array([[1.0], [7.0]]), plain, jnp.array([True, False]))
+    >>> known |= {"missing": jnp.array([1]), "filled": jnp.array([[7.0]])}
+    >>> exchanged(known, jnp.array([[2.0], [0.0]]), plain)["x"].tolist()
+    [[2.0], [7.0]]
+    """
+    if "filled" in known:
+        features = features.at[known["missing"]].set(known["filled"])
+    return {**known, **standing(known["rows"], features, options, known["own"])}
 
 
 def standing(rows: jax.Array, features: jax.Array, options: "Inputs", own: jax.Array | None = None) -> Tables:

@@ -147,4 +147,4 @@ class Ci2mg(Backbone):
 
     def remarks(self, parts: Mapping[str, float]) -> tuple[str, ...]:
         """Whether the transport had converged in the last epoch, and whether the contrast teaches anything."""
-        return inter.remarks(parts, self.ot) + terms.remarks(parts)
+        return inter.remarks(parts, self.ot) + terms.remarks(parts, self.terms)

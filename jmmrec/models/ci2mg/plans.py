@@ -22,12 +22,12 @@ class Transport:
     """Eqs. 6-9, generation between modalities.
 
     Attributes:
-      sinkhorn: how each pair's problem is solved, see `jmmrec.ot.SinkhornConfig`; `iterations` is for each step.
+      sinkhorn: how each pair's problem is solved, see `jmmrec.ot.SinkhornConfig`; `iterations` is for refresh `step`.
       refresh: when, once an `epoch` (the plan stays for the epoch) or at every `step`.
-      epoch_iterations: iterations of a solve once an epoch, warm from the last one. eval_iterations: of one for an
-        evaluation.
+      epoch_iterations: iterations of a solve once an epoch, warm from the last one. eval_iterations: of an
+        evaluation's, from the last potentials of training.
       delta: ΔT, the plan's trained adjustment: `lowrank:r`, `feature`, `vector`, `dense` or `none`.
-      delta_scaled: ΔT is divided by the marginal as well.
+      delta_scaled: ΔT is divided by the marginal as well: times the number of items, with marginals `ones` times 1.
       plan_memory: bytes for an epoch's plans, of each run in a program; where they fit, they are kept whole and carry
         values four times as fast. 0 keeps none.
       values: what is transported, vectors of the `other` modality, or the item's `own` modality matched by the other.
@@ -53,10 +53,20 @@ class Transport:
         split("delta", self.delta, *FORMS)
         check_whole("plan_memory", self.plan_memory, 0, 1 << 50)
         check_choice("values", self.values, ("other", "own"))
+        if self.refresh == "epoch" and self.sinkhorn.iterations != SinkhornConfig.iterations:
+            raise ConfigError(
+                f"ot.sinkhorn.iterations is {self.sinkhorn.iterations}, which ot.refresh 'epoch' does not read; give "
+                "ot.epoch_iterations instead, or ot.refresh='step' as well."
+            )
         if self.refresh == "epoch" and self.sinkhorn.gradient != "stop_plan":
             raise ConfigError(
                 f"ot.sinkhorn.gradient is {self.sinkhorn.gradient!r}, but an epoch's plans are constants to its steps; "
                 "give ot.refresh='step' as well."
+            )
+        if self.delta_scaled and self.sinkhorn.marginals == "observed":
+            raise ConfigError(
+                "ot.delta_scaled divides by marginals, and ot.sinkhorn.marginals 'observed' has 0 at missing rows; "
+                "choose 'uniform' or 'ones', or leave delta_scaled."
             )
 
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from jmmrec.errors import ConfigError
 from jmmrec.graph.clusters import k_means
 from jmmrec.models.ci2mg import inputs, inter
+from jmmrec.models.ci2mg.task import SHARED
 from jmmrec.models.layers import id_tables, named_key, xavier_uniform
 
 if TYPE_CHECKING:
@@ -40,8 +42,9 @@ def parameters(key: jax.Array, static: dict, model: "Ci2mg") -> dict[str, Any]:
     if model.task or (model.inter and model.fuse.ladder == "concat_linear"):
         params["fuse"] = {name: _fuse(named_key(keys["fuse"], name), n_items, model) for name in names}
     if model.task and model.fuse.batch_norm:
-        norms = ["shared"] if model.fuse.shared else names
-        params["norm"] = {name: {"scale": jnp.ones(d), "shift": jnp.zeros(d)} for name in norms}
+        kinds = {"scale": jnp.ones} | ({"shift": jnp.zeros} if model.fuse.bias != "none" else {})
+        norms = [SHARED] if model.fuse.shared else names
+        params["norm"] = {name: {kind: made(d) for kind, made in kinds.items()} for name in norms}
     if model.task and model.terms.target == "raw_decoder":
         wide = {name: known["x"].shape[1] for name, known in static["known"].items()}
         params["decode"] = {
@@ -51,9 +54,18 @@ def parameters(key: jax.Array, static: dict, model: "Ci2mg") -> dict[str, Any]:
 
 
 def _hyper(key: jax.Array, params: dict, static: dict, model: "Ci2mg") -> dict[str, dict]:
-    """Prototypes and weights of hyperedges, by modality."""
+    """Prototypes and weights of hyperedges, by modality.
+
+    Raises:
+      ConfigError: k-means of more prototypes than items.
+    """
     many, d, found = model.hyper.n_prototypes, model.embed_dim, {}
     weights = {"diag": jnp.full(many, ONE, jnp.float32), "full": jnp.eye(many), "theta": jnp.eye(d)}
+    if model.hyper.start == "kmeans" and many > len(static["cold"]):
+        raise ConfigError(
+            f"hyper.n_prototypes is {many}, but hyper.start 'kmeans' takes them from {len(static['cold'])} items; "
+            "give fewer prototypes, or start 'xavier'."
+        )
     views = inputs.tables(params, static, model.inputs, {}, {})[1] if model.hyper.start == "kmeans" else {}
     for name in static["known"]:
         if model.hyper.start == "kmeans":
@@ -75,7 +87,8 @@ def _fuse(key: jax.Array, n_items: int, model: "Ci2mg") -> dict[str, jax.Array]:
 
 
 def statistics(static: dict, model: "Ci2mg") -> Any:
-    """Running mean 0 and variance 1 of each modality; nothing without batch normalisation."""
+    """Running mean 0 and variance 1 of each modality, or of all; nothing without batch normalisation."""
     if not (model.task and model.fuse.batch_norm):
         return ()
-    return {name: (jnp.zeros(model.embed_dim), jnp.ones(model.embed_dim)) for name in static["known"]}
+    norms = [SHARED] if model.fuse.shared else static["known"]
+    return {name: (jnp.zeros(model.embed_dim), jnp.ones(model.embed_dim)) for name in norms}

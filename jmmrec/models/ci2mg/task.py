@@ -13,6 +13,7 @@ from jmmrec.models.ci2mg.options import ACTIVATIONS, activate
 from jmmrec.retrieval import normalise_rows
 
 EPSILON = 1e-5
+SHARED = "shared"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Fuse:
 
     Attributes:
       act: σ of Eq. 11, `lrelu`, `tanh` or `none`. bias: `vector` (with batch normalisation its β), `matrix` (a free
-        vector for each item) or `none`. batch_norm: whether there is one. shared: one for all modalities.
+        vector for each item, beside β) or `none` (no β either). batch_norm: whether there is one. shared: one for all
+        modalities; in training each is normalised by its own batch, one after the other moves the running statistics.
       evaluate: its statistics in evaluation, `running` ones or those of the `batch` (all items). momentum: of those.
       ladder: without Eq. 11, intra and inter are joined by their `mean` or by a map of both (`concat_linear`).
 
@@ -51,14 +53,14 @@ def fused(
     """Eq. 11: Z = σ(BN([Q; Q̂] W + b)), and the batch's mean and variance, None without batch normalisation.
 
     Args:
-      layer: `weight` (d, 2d), perhaps `bias`. norm: `scale`, `shift` (d,). running: (mean, variance) so far.
+      layer: `weight` (d, 2d), perhaps `bias`. norm: `scale`, perhaps `shift` (d,). running: (mean, variance) so far.
     """
     both = jnp.concatenate([intra, inter], axis=1) @ layer["weight"].T + layer.get("bias", 0.0)
     if not options.batch_norm:
         return activate(options.act, both), None
     seen = (both.mean(axis=0), both.var(axis=0))
     mean, variance = seen if train or options.evaluate == "batch" else running
-    both = (both - mean) * jax.lax.rsqrt(variance + EPSILON) * norm["scale"] + norm["shift"]
+    both = (both - mean) * jax.lax.rsqrt(variance + EPSILON) * norm["scale"] + norm.get("shift", 0.0)
     return activate(options.act, both), seen
 
 
@@ -87,13 +89,20 @@ def gathered(mean: Bipartite, items: dict[str, jax.Array]) -> dict[str, jax.Arra
     return {name: propagate(mean.user_item, table) for name, table in items.items()}
 
 
-def moved(running: tuple, seen: tuple, momentum: float) -> tuple:
-    """Running statistics after a batch: momentum · old + (1 - momentum) · new.
+def moved(running: dict[str, tuple], seen: Mapping[str, tuple], momentum: float) -> dict[str, tuple]:
+    """Running statistics after a batch: momentum · old + (1 - momentum) · new, by name.
 
-    >>> moved((1.0,), (2.0,), 0.9)
-    (1.1,)
+    Args:
+      running: of each modality, or of all under one name, which then moves once for each. seen: of each modality.
+
+    >>> moved({"text": (1.0,)}, {"text": (2.0,)}, 0.9)
+    {'text': (1.1,)}
     """
-    return jax.tree.map(lambda old, new: momentum * old + (1.0 - momentum) * new, running, seen)
+    for name, new in seen.items():
+        place = name if name in running else SHARED
+        after = jax.tree.map(lambda old, new: momentum * old + (1.0 - momentum) * new, running[place], new)
+        running = running | {place: after}
+    return running
 
 
 def item_blocks(
@@ -104,8 +113,8 @@ def item_blocks(
     for name in intra:
         layer = params.get("fuse", {}).get(name)
         if task:
-            norm = params.get("norm", {}).get("shared" if options.shared else name, {})
-            known = running[name] if options.batch_norm else None
+            place = SHARED if options.shared else name
+            norm, known = params.get("norm", {}).get(place, {}), running[place] if options.batch_norm else None
             items[name], seen[name] = fused(layer, norm, known, intra[name], inter[name], options, train)
         else:
             items[name] = joined(layer, intra[name], inter[name])

@@ -114,14 +114,16 @@ def chance(n_modalities: int, n_items: int, batch: Batch, options: Objective) ->
     return n_modalities * jnp.log(jnp.asarray(candidates, jnp.float32))
 
 
-def remarks(parts: Mapping[str, float]) -> tuple[str, ...]:
+def remarks(parts: Mapping[str, float], options: Objective) -> tuple[str, ...]:
     """Whether the contrast of an epoch with these loss parts is within 1 % of `chance`, in a sentence.
 
-    >>> remarks({"contrast": 13.8, "contrast_chance": 13.82})[0].split(";")[0]
+    Nothing where it has no weight, or is no number.
+
+    >>> remarks({"contrast": 13.8, "contrast_chance": 13.82}, Objective())[0].split(";")[0]
     'The contrast (Eq. 10) teaches nothing: 13.8 where vectors that cannot be told apart give 13.82'
     """
     here, least = parts.get("contrast", 0.0), parts.get("contrast_chance", INFINITY)
-    if here < 0.99 * least:
+    if not options.contrast or not here >= 0.99 * least:
         return ()
     return (
         f"The contrast (Eq. 10) teaches nothing: {here:.4g} where vectors that cannot be told apart give {least:.4g}; "
