@@ -30,8 +30,9 @@ def load(folder: str, data: str) -> Any:
     """A data set with all its modalities."""
     import jmmrec
 
-    inter = {"amazon_baby": "baby", "amazon_sports": "sports"}.get(folder)  # these hold a second, random split
-    return jmmrec.load(Path(data) / folder, inter=inter, modalities=list(DATA[folder]))
+    name = folder.removeprefix("amazon_")
+    several = (Path(data) / folder / f"{name}_random_split.inter").exists()  # a second split, of other papers
+    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=list(DATA[folder]))
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
