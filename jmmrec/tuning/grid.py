@@ -16,7 +16,7 @@ import numpy as np
 
 from jmmrec.api import DataLike
 from jmmrec.data import Dataset, load
-from jmmrec.errors import ConfigError, DivergenceError, check_whole
+from jmmrec.errors import ConfigError, DivergenceError, as_tuple, check_whole
 from jmmrec.models import Backbone, make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Cell, Estimate, Table
@@ -65,7 +65,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in ("lams", "ns", "thresholds", "gaps", "spans"):
-            values = tuple(getattr(self, name))
+            values = as_tuple(getattr(self, name))
             object.__setattr__(self, name, values)
             if len(set(values)) < len(values) or (not values and name in ("lams", "ns")):
                 raise ConfigError(f"{name} are {list(values)}; give each value once, and λ and n at all.")
