@@ -12,11 +12,11 @@ import numpy as np
 from jmmrec.api import DataLike, fit, open_run
 from jmmrec.data import Dataset, load
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError, check_choice, check_names, check_whole
-from jmmrec.models import make
+from jmmrec.models import Backbone, make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Estimate, Table
 from jmmrec.result import Result
-from jmmrec.train import TrainConfig, WarmupConfig
+from jmmrec.train import TrainConfig, WarmupConfig, with_amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.record import RunFolder
 from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, product
@@ -125,7 +125,8 @@ def search(
     """Trains a model with many settings and keeps what is best on valid.
 
     Args:
-      over: option -> values or `Range`; options are `model.…`, `config.…` (training), `mdvt.…`, `warmup.…`.
+      over: option -> values or `Range`; options are `model.…`, `config.…` (training), `mdvt.…`, `warmup.…`, `amr.…`
+        (one of these, also given, wraps the model in AMR).
       method: `grid` walks through all combinations, `random` draws, `optuna` learns where to look (extra `tune`).
       trials: how many; needed but for a grid. given: options that all trials share.
       out: a folder with a run folder for each trial; called again with the same, the search continues.
@@ -172,9 +173,25 @@ def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name} changes nothing with warmup.strategy={told}; fix another, e.g. to hybrid.")
 
 
+def backbone_of(model: str, parts: Mapping[str, Mapping[str, Any]]) -> Backbone:
+    """The model with its options, inside AMR if there is any option of that.
+
+    Args:
+      parts: of the settings, see `jmmrec.tuning.space.by_part`.
+
+    Raises:
+      ConfigError: a model or an option that does not exist, or a value outside its range.
+
+    >>> backbone_of("vbpr", {"model": {"embed_dim": 4}, "amr": {"eps": 0.2}}).eps
+    0.2
+    """
+    backbone = make(model, **parts["model"])
+    return with_amr(backbone, **parts["amr"]) if parts["amr"] else backbone
+
+
 def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, seeds, path, quiet: bool) -> Trial:
     parts = by_part(options)
-    backbone = make(model, **parts["model"])
+    backbone = backbone_of(model, parts)
     warmup, config = WarmupConfig(**parts["warmup"]), TrainConfig.of(backbone, **parts["config"])
     record = RunFolder(path) if path else None
     status = record.read()["status"] if record and record.exists else ""

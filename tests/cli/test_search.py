@@ -35,6 +35,22 @@ def test_the_grid(command, tmp_path, capsys) -> None:
     assert len(list((tmp_path / "out" / "branches").iterdir())) == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--over", "model.reg=0.1", "--memory", "4"), "--memory 4 is for --grid; --over trains each setting alone"),
+        (("--over", "model.reg=0.1", "--mdvt.lams", "0.3"), "--mdvt.lams is part of --grid; with --over search MDVT's"),
+        (("--grid", "--trials", "3"), "--trials is for --over; --grid trains every cell"),
+        (("--grid", "--over", "model.reg=0.1"), "either --over with options"),
+        (("--grid", "--fixed", "amr.bogus=1"), "AMR has no option 'bogus'"),
+    ],
+)
+def test_options_that_nothing_reads(command, capsys, given, words) -> None:
+    command = command[: command.index("--fixed")]  # the last of several counts
+    assert main([*command, *given]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_grid_of_the_command_line_is_the_papers() -> None:
     """The options repeat its defaults, because --help must not import jax."""
     given, paper = dataclasses.asdict(GridOptions()), dataclasses.asdict(Grid())
