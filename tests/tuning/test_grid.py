@@ -1,6 +1,8 @@
 """MDVT's grid: every cell has the bits of a run from scratch, and only different epochs are trained."""
 
 import dataclasses
+import functools
+import itertools
 import json
 
 import jax
@@ -27,36 +29,57 @@ def found():
     return mdvt_grid(MODEL, DATA, GRID, seeds=(0, 1), config=CONFIG)
 
 
-def scratch(key, seed) -> jmmrec.Result:
-    strategy, lam, n, first, span = key
-    options = {"thresholds": (first,)} if strategy == "static" else {"gap": first, "span": span or 0}
-    warmup = WarmupConfig(strategy, **options, dynamic_min_epoch=1)
+@functools.cache
+def alone(lam: float, n: int, seed: int, **options) -> jmmrec.Result:
+    """One run of its own from its first epoch to its last: no trunk, no branch, no search."""
+    warmup = WarmupConfig(**options, dynamic_min_epoch=1)
+    assert not warmup.searches
     config = jmmrec.TrainConfig(**CONFIG, seeds_per_program=1)
     return jmmrec.fit(MODEL, DATA, warmup=warmup, mdvt={"lam": lam, "n": n}, seeds=(seed,), config=config, quiet=True)
 
 
-@pytest.mark.parametrize("number", range(6))
-def test_random_cells_are_runs_from_scratch_bit_for_bit(found, number) -> None:
-    rng = np.random.default_rng(number)
-    cells = GRID.cells()
-    key, seed = cells[int(rng.integers(len(cells)))], int(rng.integers(2))
-    alone = scratch(key, seed).lanes[seed]
-    lane = found.lane(key, seed)
-    assert (lane.best_score, lane.best_epoch) == (alone.best_score, alone.best_epoch)
-    jax.tree.map(np.testing.assert_array_equal, lane.best[0], alone.best[0])
-    jax.tree.map(np.testing.assert_array_equal, lane.best[1]["backbone"], alone.best[1]["backbone"])
+def scratch(key, seed) -> list[jmmrec.Result]:
+    """The runs that a cell trains when it stands alone, the one it keeps first."""
+    strategy, lam, n, first, span = key
+    if strategy == "static":
+        return [alone(lam, n, seed, strategy="static", thresholds=first)]
+    dynamic = alone(lam, n, seed, strategy="dynamic", gap=first)
+    current = dynamic.lanes[seed].warmup.since
+    if strategy == "dynamic" or current is None:
+        return [dynamic]
+    counts = range(max(0, current - span), current + span + 1)
+    runs = {count: alone(lam, n, seed, strategy="static", thresholds=count) for count in counts}
+    kept = max(runs, key=lambda count: (runs[count].lanes[seed].best_score, count == current, -count))
+    return [runs.pop(kept), *runs.values()]
+
+
+CELLS = list(itertools.product(GRID.cells(), (0, 1)))
+TEN = [CELLS[int(number)] for number in np.random.default_rng(4).choice(len(CELLS), 10, replace=False)]
+
+
+@pytest.mark.parametrize(("key", "seed"), TEN, ids=str)
+def test_ten_random_cells_are_runs_from_scratch_bit_for_bit(found, key, seed) -> None:
+    kept = scratch(key, seed)[0]
+    lane, own = found.lane(key, seed), kept.lanes[seed]
+    assert (lane.best_score, lane.best_epoch, lane.stopped) == (own.best_score, own.best_epoch, own.stopped)
+    assert lane.history == own.history  # losses and valid metrics of every epoch
+    jax.tree.map(np.testing.assert_array_equal, lane.best[0], own.best[0])
+    jax.tree.map(np.testing.assert_array_equal, lane.best[1]["backbone"], own.best[1]["backbone"])
+    place = list(found.trunks).index(seed)
+    for metric, values in found.evaluate(key, ks=(5, 20)).per_seed.items():
+        assert values[place] == kept.evaluate(ks=(5, 20)).per_seed[metric][0]
 
 
 def test_epochs_are_counted(found) -> None:
     trained, once, every = found.epochs
-    assert trained < once < every
+    assert trained < once and 4 * trained <= every
     lanes = [*found.trunks.values(), *found.branches.values()]
     assert once == sum(lane.epoch for lane in lanes)
     key = ("static", 0.2, 4, 80, None)
     assert found.lane(key, 0) is found.trunks[0]  # never switched on: the backbone
-    alone = [scratch(key, 0).epochs[0] for key in (("static", 0.5, 1, 2, None), ("dynamic", 0.5, 1, 0.3, None))]
-    keys = [("static", 0.5, 1, 2, None), ("dynamic", 0.5, 1, 0.3, None)]
-    assert alone == [sum(lane.epoch for lane in found._runs(key, 0)) for key in keys]
+    for key, seed in TEN:
+        epochs = sorted(run.lanes[seed].epoch for run in scratch(key, seed))
+        assert epochs == sorted(lane.epoch for lane in found._runs(key, seed))
 
 
 def test_tables_and_claims(found) -> None:
