@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import statistics
 from typing import Any
 
 import jax
@@ -25,6 +26,8 @@ class Lane:
       stopped: why, or "" while it runs. history: a record for each epoch, plain values.
       born: epochs it inherited from the trunk. numbers: options of the model that are this lane's own, by name; lanes
         that differ in nothing else can share one program.
+      times: seconds of each epoch of its own, evaluation included; of a program of several, an even share. Empty, or
+        shorter than its epochs, where an older version trained some of them.
     """
 
     label: str
@@ -42,6 +45,7 @@ class Lane:
     history: tuple[dict, ...] = ()
     born: int = 0
     numbers: tuple[tuple[str, float], ...] = ()
+    times: tuple[float, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -52,6 +56,16 @@ class Lane:
     def lost(self) -> bool:
         """Whether it diverged: a branch of a search, out of the running; `stopped` says how."""
         return bool(self.stopped) and self.best is None
+
+    @property
+    def timed(self) -> bool:
+        """Whether all epochs of its own have their times."""
+        return len(self.times) >= self.epoch - self.born
+
+    @property
+    def pace(self) -> float:
+        """Seconds of a usual epoch of its own, the median: the first one also compiles. 0 if it has none."""
+        return statistics.median(self.times) if self.times else 0.0
 
 
 def checksum(tree: Any) -> str:

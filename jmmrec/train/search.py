@@ -214,6 +214,7 @@ def snapshot(trunk: Lane, role: str, reset_patience: bool = False) -> Lane:
         warmup=WarmupState(True, count, trunk.history[-1]["loss"] if trunk.history else None),
         stale=stale,
         born=count,
+        times=(),
     )
 
 

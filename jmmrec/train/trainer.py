@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,9 +62,16 @@ class Trainer:
                 part = group[low : low + size]
                 # There branches stop one by one: the rest of a program is filled up, so that it stays the same program.
                 fill = [] if plain or size == 1 else part[:1] * (size - len(part))
-                for lane in self._epoch([*part, *fill], active)[: len(part)]:
-                    done[lane.label] = lane if lane.lost else self._judge(lane)
+                done |= {lane.label: lane for lane in self._timed(part, fill, active)}
         return [done[lane.label] for lane in lanes]
+
+    def _timed(self, part: Sequence[Lane], fill: Sequence[Lane], active: bool) -> list[Lane]:
+        """The lanes of one program one epoch further, judged; the time it took is shared evenly among them."""
+        began = time.perf_counter()
+        after = self._epoch([*part, *fill], active)[: len(part)]
+        after = [lane if lane.lost else self._judge(lane) for lane in after]
+        share = round((time.perf_counter() - began) / len(part), 6)
+        return [dataclasses.replace(lane, times=(*lane.times, share)) for lane in after]
 
     def _epoch(self, lanes: Sequence[Lane], active: bool) -> list[Lane]:
         model, config = activated(self.model) if active else self.model, self.config.program

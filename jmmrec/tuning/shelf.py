@@ -125,7 +125,7 @@ def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
 
 def _write(where: Path, lane: Lane) -> None:
     write_file(where / "best.safetensors", safetensors.numpy.save(pack(lane.best, "best")))
-    about = {name: getattr(lane, name) for name in ("epoch", "best_score", "best_epoch", "stopped", "history")}
+    about = {name: getattr(lane, name) for name in ("epoch", "best_score", "best_epoch", "stopped", "history", "times")}
     write_file(where / "branch.json", json.dumps(about | {"checksum": checksum(lane.best)}).encode())
 
 
@@ -140,5 +140,5 @@ def _read(where: Path, like: Lane, model: Backbone) -> Lane:
             raise ValueError("its parameters are not those that were written")
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"the branch in {where} cannot be read ({error}); remove that folder.") from error
-    history = tuple(about.pop("history"))
-    return dataclasses.replace(like, train=None, best=best, history=history, **about)
+    listed = {name: tuple(about.pop(name, ())) for name in ("history", "times")}  # older branches have no times
+    return dataclasses.replace(like, train=None, best=best, **listed, **about)

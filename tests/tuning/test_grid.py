@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 import json
 
@@ -82,6 +83,47 @@ def test_epochs_are_counted(found) -> None:
         assert epochs == sorted(lane.epoch for lane in found._runs(key, seed))
 
 
+def with_times(found, seconds):
+    """As if every epoch of a lane's own had taken so long."""
+
+    def _timed(lanes):
+        return {k: dataclasses.replace(x, times=(seconds(x),) * (x.epoch - x.born)) for k, x in lanes.items()}
+
+    return dataclasses.replace(found, trunks=_timed(found.trunks), branches=_timed(found.branches))
+
+
+def test_wall_time_is_told_against_runs_from_scratch(found) -> None:
+    trained, _, every = found.epochs
+    even = with_times(found, lambda lane: 1.0)
+    assert even.seconds == (trained, every)
+    assert f"wall time: {trained} s; {every:,} s if every cell began from scratch" in even.table().notes[0]
+    slow = with_times(found, lambda lane: 3.0 if lane.role == "branch" else 1.0)
+    own = sum(lane.epoch - lane.born for lane in slow._scratch if lane.role == "branch")
+    assert slow.seconds == (trained + 2 * sum(x.epoch - x.born for x in slow.branches.values()), every + 2 * own)
+    spent, whole = found.seconds
+    assert spent > 0 and whole > 0
+    slowest = found.trunks[0].times
+    late = dataclasses.replace(found.trunks[0], times=(slowest[0] + 1e3, *slowest[1:]))  # the epoch that compiles
+    later = dataclasses.replace(found, trunks={**found.trunks, 0: late})
+    assert later.seconds == pytest.approx((spent + 1e3, whole))
+
+
+def test_folders_from_before_times_were_kept_say_nothing_of_them(tmp_path) -> None:
+    small = Grid(lams=(0.2,), ns=(1,), thresholds=(0, 1), gaps=(), spans=())
+    how = {"config": {**CONFIG, "epochs": 2}, "out": tmp_path}
+    assert mdvt_grid(MODEL, DATA, small, **how).seconds == pytest.approx(mdvt_grid(MODEL, DATA, small, **how).seconds)
+    for path in tmp_path.glob("branches/*/branch.json"):
+        about = json.loads(path.read_text())
+        del about["times"]
+        path.write_text(json.dumps(about))
+    for path in tmp_path.glob("trunks/checkpoints/*.json"):
+        lanes = json.loads(json.loads(path.read_text())["body"])["lanes"]
+        body = json.dumps({"lanes": [{k: v for k, v in lane.items() if k != "times"} for lane in lanes]})
+        path.write_text(json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}))
+    again = mdvt_grid(MODEL, DATA, small, **how)
+    assert again.seconds is None and "wall time" not in again.table().notes[0]
+
+
 def test_tables_and_claims(found) -> None:
     best = found.best("static")
     scores = {key: np.mean(found.score(key)) for key in GRID.cells()}
@@ -142,6 +184,7 @@ def test_branches_in_one_program_are_branches_alone(tmp_path) -> None:
         found = mdvt_grid(MODEL, DATA, small, config=config, out=tmp_path, memory=12 * held)
         assert found.branches.keys() == alone.branches.keys()
         for key, lane in alone.branches.items():
+            assert len(found.branches[key].times) == lane.epoch - lane.born
             losses, others = ([record["loss"] for record in one.history] for one in (lane, found.branches[key]))
             np.testing.assert_allclose(losses, others, rtol=2e-4)
 
