@@ -12,7 +12,7 @@ import numpy as np
 
 from jmmrec.data.dataset import TrainingData
 from jmmrec.data.sampling import NegativeTable, epoch_order, negative_table
-from jmmrec.errors import DataError, DivergenceError
+from jmmrec.errors import ConfigError, DataError, DivergenceError
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval import Questions, parse_metric, per_user, questions
 from jmmrec.train.config import TrainConfig, epoch_key, init_key
@@ -75,19 +75,48 @@ class Trainer:
 
     def _epoch(self, lanes: Sequence[Lane], active: bool) -> list[Lane]:
         model, config = activated(self.model) if active else self.model, self.config.program
-        inputs = [self._inputs(lane) for lane in lanes]
-        fixed = (self.static, self.table, self.rows)
         if len(lanes) == 1:
-            train, *rest = inputs[0]
+            train, *rest = self._inputs(lanes[0])
             own = dataclasses.replace(model, **dict(lanes[0].numbers))  # pyright: ignore
-            outputs = [single(own, config, train, *fixed, *rest)]
+            outputs = [single(own, config, train, self.static, self.table, self.rows, *rest)]
         else:
-            train, *rest = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inputs)
-            names = [name for name, _ in lanes[0].numbers]
-            numbers = {name: jnp.asarray([dict(lane.numbers)[name] for lane in lanes]) for name in names}
-            stacked = together(model, config, train, *fixed, *rest, numbers)
+            stacked = together(model, config, *self._stacked(lanes))
             outputs = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(len(lanes))]
         return [self._after(lane, *output) for lane, output in zip(lanes, outputs, strict=True)]
+
+    def _stacked(self, lanes: Sequence[Lane]) -> tuple:
+        """The arguments of a program of several lanes."""
+        train, *rest = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(self._inputs, lanes))
+        names = [name for name, _ in lanes[0].numbers]
+        numbers = {name: jnp.asarray([dict(lane.numbers)[name] for lane in lanes]) for name in names}
+        return train, self.static, self.table, self.rows, *rest, numbers
+
+    def held(self, lane: Lane) -> tuple[int, int]:
+        """Bytes that lanes like this one hold while they train in one program, virtual triplets and all.
+
+        Compiles it for one and for two of them, and asks the compiler for arguments, results and temporaries.
+
+        Returns:
+          what is held whatever their number, static part included, and what each one adds: beside its share of the
+          program the state that it was stacked from, and its best.
+        """
+        assert lane.train is not None
+        best = (lane.train.params, self.model.kept(lane.train.state))  # one that has none yet will have one
+        own = sum(leaf.nbytes for leaf in jax.tree.leaves((lane.train, best)))
+        one, two = (self.program_bytes([lane] * count) for count in (1, 2))
+        return 2 * one - two, two - one + own
+
+    def program_bytes(self, lanes: Sequence[Lane]) -> int:
+        """Arguments, results and temporaries of the program that trains these lanes with virtual triplets.
+
+        Raises:
+          ConfigError: this device's compiler does not tell.
+        """
+        lowered = together.lower(activated(self.model), self.config.program, *self._stacked(lanes))
+        told = lowered.compile().memory_analysis()
+        if told is None:
+            raise ConfigError("the compiler of this device does not tell what a program holds; leave memory 0.")
+        return told.argument_size_in_bytes + told.output_size_in_bytes + told.temp_size_in_bytes
 
     def _inputs(self, lane: Lane) -> tuple:
         order = epoch_order(self.data.train, self.config.batch_size, lane.seed, lane.epoch, self.config.sampler)

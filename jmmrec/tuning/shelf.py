@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import safetensors.numpy
 
-from jmmrec.errors import CheckpointError
+from jmmrec.errors import CheckpointError, ConfigError
 from jmmrec.models import Backbone
 from jmmrec.train import Checkpoints, Lane, Mdvt, Trainer, checksum, train_lanes
 from jmmrec.train.checkpoint import pack, unpack, write_file
@@ -49,7 +48,7 @@ class Shelf:
         self, jobs: Sequence[tuple[Lane, Mdvt]], memory: int, tell: Callable[[str], None]
     ) -> Iterator[tuple[tuple[int, float, int, int], Lane]]:
         """Every snapshot continued with every arm: (seed, λ, n, plain epochs) and its lane."""
-        size = min(len(jobs), max(1, memory // _held(jobs[0][0]))) if jobs and memory else 1
+        size = self._size(jobs, memory) if memory and not all(self._there(arm, start) for start, arm in jobs) else 1
         for low in range(0, len(jobs), size):
             part = jobs[low : low + size]
             lanes = self.together(part, size) if size > 1 else [self.branch(arm, start) for start, arm in part]
@@ -58,6 +57,16 @@ class Shelf:
                 tell(f"{what}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
                 yield (start.seed, arm.lam, arm.n, start.born), lane
 
+    def _size(self, jobs: Sequence[tuple[Lane, Mdvt]], memory: int) -> int:
+        """How many branches share a program within so many bytes."""
+        fixed, each = self.bound.held(self._numbered(*jobs[0]))
+        if fixed + each > memory:
+            raise ConfigError(
+                f"memory is {memory / 2**30:.3g} GB but one branch needs {(fixed + each) / 2**30:.3g}; give that, or 0 "
+                "to train each alone."
+            )
+        return min(len(jobs), (memory - fixed) // each)
+
     def branch(self, arm: Mdvt, start: Lane) -> Lane:
         """A branch, trained or read; of a finished one only its best is kept, of one that diverged nothing."""
         bound = dataclasses.replace(self.bound, model=arm)
@@ -65,7 +74,7 @@ class Shelf:
         where = self._place(arm, lane)
         if where is None:
             return train_lanes(bound, [lane])[0]
-        if (where / "branch.json").exists():
+        if self._there(arm, start):
             return _read(where, lane, arm)
         points = Checkpoints(where)
         lanes = points.load(bound) if points.manifests() else [lane]
@@ -76,25 +85,31 @@ class Shelf:
 
     def together(self, jobs: Sequence[tuple[Lane, Mdvt]], size: int) -> list[Lane]:
         """Several branches in one program of `size`; finished ones are read, nothing is kept of one half trained."""
-        model = self.bound.model
         config = dataclasses.replace(self.bound.config, seeds_per_program=size)
         bound = dataclasses.replace(self.bound, config=config)
-        lanes, places = [], []
-        for start, arm in jobs:
-            assert isinstance(model, Mdvt)
-            lane = _armed(model, bound, start)
-            numbers = (("lam", arm.lam), ("taken", arm.n))
-            lanes.append(dataclasses.replace(lane, label=f"{lane.label}, λ {arm.lam}, n {arm.n}", numbers=numbers))
-            places.append(self._place(arm, start))
-        have = [place is not None and (place / "branch.json").exists() for place in places]
+        lanes = [self._numbered(start, arm) for start, arm in jobs]
+        places = [self._place(arm, start) for start, arm in jobs]
+        have = [self._there(arm, start) for start, arm in jobs]
         trained = iter(train_lanes(bound, [lane for lane, there in zip(lanes, have, strict=True) if not there]))
         found = []
         for lane, place, there in zip(lanes, places, have, strict=True):
-            one = _read(place, lane, model) if place is not None and there else next(trained)
+            one = _read(place, lane, bound.model) if place is not None and there else next(trained)
             if place is not None and not there:
                 _write(place, one)
             found.append(one)
         return found
+
+    def _numbered(self, start: Lane, arm: Mdvt) -> Lane:
+        """A branch for a program of several: λ and n are numbers of its own."""
+        model = self.bound.model
+        assert isinstance(model, Mdvt)
+        lane, numbers = _armed(model, self.bound, start), (("lam", arm.lam), ("taken", arm.n))
+        return dataclasses.replace(lane, label=f"{lane.label}, λ {arm.lam}, n {arm.n}", numbers=numbers)
+
+    def _there(self, arm: Mdvt, lane: Lane) -> bool:
+        """Whether that branch is finished."""
+        place = self._place(arm, lane)
+        return place is not None and (place / "branch.json").exists()
 
     def _place(self, arm: Mdvt, lane: Lane) -> Path | None:
         if self.folder is None:
@@ -107,13 +122,6 @@ def _about(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); restore it or choose another folder.") from error
-
-
-def _held(lane: Lane) -> int:
-    """Bytes of a lane in a program: its training state, its best, and about as much again while it trains."""
-    assert lane.train is not None
-    best = (lane.train.params, lane.train.state)  # a lane that has no best yet will have one
-    return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves((lane.train, best)))
 
 
 def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:

@@ -14,7 +14,7 @@ import jmmrec
 from jmmrec.data import SyntheticConfig, synthesize
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.models import Freedom
-from jmmrec.train import Trainer, WarmupConfig
+from jmmrec.train import TrainConfig, Trainer, WarmupConfig, trainer, with_mdvt
 from jmmrec.tuning import Grid, mdvt_grid, shelf
 from jmmrec.tuning.shelf import Shelf
 
@@ -174,19 +174,35 @@ def test_a_killed_grid_continues(tmp_path, monkeypatch, mdvt) -> None:
         mdvt_grid(MODEL, DATA, small, out=tmp_path, **how)
 
 
+def held(grid, config) -> tuple[int, int]:
+    """What the grid's programs of several branches hold, and what each branch adds."""
+    bound = trainer(with_mdvt(MODEL, lam=grid.lams[0], n=max(grid.ns)), DATA.for_training(), TrainConfig(**config))
+    lane = dataclasses.replace(bound.start(0), numbers=(("lam", 0.2), ("taken", 1)))
+    fixed, each = bound.held(lane)
+    assert bound.program_bytes([lane] * 5) <= 1.02 * (fixed + 5 * each)
+    assert each > 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(lane.train))  # temporaries count
+    return fixed, each
+
+
 def test_branches_in_one_program_are_branches_alone(tmp_path) -> None:
     """λ, n and the epoch of activation differ; programs hold four, so the last is filled up."""
     small = Grid(lams=(0.1, 0.5), ns=(1, 4), thresholds=(0, 3, 5), gaps=(), spans=())
     config = {**CONFIG, "epochs": 7, "patience": 9}
     alone = mdvt_grid(MODEL, DATA, small, config=config)
-    held = sum(leaf.nbytes for leaf in jax.tree.leaves((alone.trunks[0].best, alone.trunks[0].best)))
+    fixed, each = held(small, config)
     for _ in range(2):  # the second time everything is read
-        found = mdvt_grid(MODEL, DATA, small, config=config, out=tmp_path, memory=12 * held)
+        found = mdvt_grid(MODEL, DATA, small, config=config, out=tmp_path, memory=fixed + 4 * each)
         assert found.branches.keys() == alone.branches.keys()
         for key, lane in alone.branches.items():
             assert len(found.branches[key].times) == lane.epoch - lane.born
             losses, others = ([record["loss"] for record in one.history] for one in (lane, found.branches[key]))
             np.testing.assert_allclose(losses, others, rtol=2e-4)
+
+
+def test_a_branch_that_does_not_fit_is_told() -> None:
+    small = Grid(lams=(0.2,), ns=(1,), thresholds=(0,), gaps=(), spans=())
+    with pytest.raises(ConfigError, match=r"memory is 6.1e-05 GB but one branch needs .*; give that, or 0 to train"):
+        mdvt_grid(MODEL, DATA, small, config={**CONFIG, "epochs": 1}, memory=1 << 16)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +295,7 @@ def test_a_cell_that_diverges_is_left_out(memory, tmp_path, monkeypatch) -> None
     assert "Chosen on valid" in found.claims("recall@5")
     count = len(tried)
     assert mdvt_grid(MODEL, DATA, small, **how).finished == found.finished
-    assert len(tried) == count + 1 + bool(memory)  # the trunk is read by training it no further
+    assert len(tried) == count + 1  # the trunk is read by training it no further
 
 
 def test_a_strategy_that_always_diverges_is_told(found) -> None:
