@@ -60,7 +60,7 @@ class Search:
     quiet: bool = False
     """No progress display."""
     memory: float = 0.0
-    """GB for branches of --grid that train in one program; 0 trains each alone, bit for bit."""
+    """GB for settings of --over that differ in numbers alone, or branches of --grid, that train in one program."""
     mdvt: GridOptions = GridOptions()
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
     hiding: tyro.conf.OmitArgPrefixes[missing.Hiding] = missing.NOTHING_HIDDEN
@@ -97,8 +97,6 @@ def _check_asked(given: Search) -> None:
             raise ConfigError(f"--{option.replace('_', '-')} is for --over; --grid trains every cell of MDVT's grid.")
     if given.grid:
         return
-    if "memory" in changed:
-        raise ConfigError(f"--memory {given.memory:g} is for --grid; --over trains each setting alone, leave it out.")
     for option in options.changed(given.mdvt):
         raise ConfigError(f"--mdvt.{option} is part of --grid; with --over search MDVT's options as mdvt.lam=0.1,0.2.")
 
@@ -121,7 +119,7 @@ def _search(given: Search, data: Any, out: Path) -> Any:
     over = dict(axis(text) for text in given.over)
     return search(
         given.model, data, over, method=given.method, trials=given.trials, seeds=given.seeds, given=_fixed(given),
-        out=out, search_seed=given.search_seed, quiet=given.quiet,
+        out=out, search_seed=given.search_seed, quiet=given.quiet, memory=int(given.memory * 2**30),
     )  # fmt: skip
 
 

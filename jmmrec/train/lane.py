@@ -25,7 +25,8 @@ class Lane:
       epoch: epochs finished. stale: evaluations since the best.
       stopped: why, or "" while it runs. history: a record for each epoch, plain values.
       born: epochs it inherited from the trunk. numbers: options of the model that are this lane's own, by name; lanes
-        that differ in nothing else can share one program.
+        that differ in nothing else can share one program; those inside a combinator as `backbone.NAME`.
+      rate: a learning rate of its own, in place of the config's.
       times: seconds of each epoch of its own, evaluation included; of a program of several, an even share. Empty, or
         shorter than its epochs, where an older version trained some of them.
     """
@@ -46,6 +47,7 @@ class Lane:
     born: int = 0
     numbers: tuple[tuple[str, float], ...] = ()
     times: tuple[float, ...] = ()
+    rate: float | None = None
 
     @property
     def running(self) -> bool:

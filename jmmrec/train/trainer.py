@@ -18,8 +18,8 @@ from jmmrec.retrieval import Questions, parse_metric, per_user, questions
 from jmmrec.train.config import TrainConfig, epoch_key, init_key
 from jmmrec.train.evaluate import ask
 from jmmrec.train.lane import Lane
-from jmmrec.train.mdvt import activated
-from jmmrec.train.step import TrainState, single, together
+from jmmrec.train.mdvt import Mdvt, activated
+from jmmrec.train.step import TrainState, single, together, with_numbers
 from jmmrec.train.warmup import Never, Policy
 
 VALID_METRICS = ("recall", "ndcg")
@@ -77,7 +77,7 @@ class Trainer:
         model, config = activated(self.model) if active else self.model, self.config.program
         if len(lanes) == 1:
             train, *rest = self._inputs(lanes[0])
-            own = dataclasses.replace(model, **dict(lanes[0].numbers))  # pyright: ignore
+            own = with_numbers(model, dict(lanes[0].numbers))
             outputs = [single(own, config, train, self.static, self.table, self.rows, *rest)]
         else:
             stacked = together(model, config, *self._stacked(lanes))
@@ -106,21 +106,38 @@ class Trainer:
         one, two = (self.program_bytes([lane] * count) for count in (1, 2))
         return 2 * one - two, two - one + own
 
+    def fitting(self, lane: Lane, memory: int) -> int:
+        """How many lanes like this one share a program within so many bytes.
+
+        Raises:
+          ConfigError: not even one does, or this device's compiler does not tell.
+        """
+        fixed, each = self.held(lane)
+        if fixed + each > memory:
+            raise ConfigError(
+                f"memory is {memory / 2**30:.3g} GB but one run in it needs {(fixed + each) / 2**30:.3g}; give that, "
+                "or 0 to train each alone."
+            )
+        return (memory - fixed) // max(each, 1)
+
+    def traced(self, lanes: Sequence[Lane]) -> jax.stages.Traced:
+        """The program that trains these lanes together, with virtual triplets, not yet compiled."""
+        return together.trace(activated(self.model), self.config.program, *self._stacked(lanes))
+
     def program_bytes(self, lanes: Sequence[Lane]) -> int:
         """Arguments, results and temporaries of the program that trains these lanes with virtual triplets.
 
         Raises:
           ConfigError: this device's compiler does not tell.
         """
-        lowered = together.lower(activated(self.model), self.config.program, *self._stacked(lanes))
-        told = lowered.compile().memory_analysis()
+        told = self.traced(lanes).lower().compile().memory_analysis()
         if told is None:
             raise ConfigError("the compiler of this device does not tell what a program holds; leave memory 0.")
         return told.argument_size_in_bytes + told.output_size_in_bytes + told.temp_size_in_bytes
 
     def _inputs(self, lane: Lane) -> tuple:
         order = epoch_order(self.data.train, self.config.batch_size, lane.seed, lane.epoch, self.config.sampler)
-        rate = jnp.float32(self.config.rate(lane.epoch))
+        rate = jnp.float32(self.config.rate(lane.epoch, lane.rate))
         return lane.train, jnp.asarray(order), epoch_key(lane.seed, lane.epoch), rate
 
     def _after(self, lane: Lane, train: TrainState, log: dict) -> Lane:
@@ -165,7 +182,7 @@ class Trainer:
             return lane
         assert lane.train is not None
         best = (lane.train.params, self.model.kept(lane.train.state))
-        metrics = self._valid_metrics(best)
+        metrics = self._valid_metrics(self._asked(lane), best)
         score = metrics[self.config.monitor]
         score = score if self.config.round_digits is None else round(score, self.config.round_digits)
         better = score > lane.best_score
@@ -184,9 +201,14 @@ class Trainer:
             history=(*lane.history[:-1], record),
         )
 
-    def _valid_metrics(self, best: tuple[Any, Any]) -> dict[str, float]:
+    def _asked(self, lane: Lane) -> Backbone:
+        """The model that ranks: MDVT's own numbers are no part of it, and each value would be another program."""
+        inner = [(name, value) for name, value in lane.numbers if "." in name or not isinstance(self.model, Mdvt)]
+        return with_numbers(self.model, dict(inner)) if inner else self.model
+
+    def _valid_metrics(self, model: Backbone, best: tuple[Any, Any]) -> dict[str, float]:
         name, k = parse_metric(self.config.monitor)
-        ranked = ask(self.model, best, self.static, self.valid, max(k, *VALID_KS), self.config.rank_memory)
+        ranked = ask(model, best, self.static, self.valid, max(k, *VALID_KS), self.config.rank_memory)
         hits = self.valid.hits(ranked)
         found = per_user(hits, self.valid.n_relevant, VALID_KS, VALID_METRICS)
         found |= per_user(hits, self.valid.n_relevant, [k], [name])

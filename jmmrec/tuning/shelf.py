@@ -9,7 +9,7 @@ from typing import Any
 
 import safetensors.numpy
 
-from jmmrec.errors import CheckpointError, ConfigError
+from jmmrec.errors import CheckpointError
 from jmmrec.models import Backbone
 from jmmrec.train import Checkpoints, Lane, Mdvt, Trainer, checksum, train_lanes
 from jmmrec.train.checkpoint import pack, unpack, write_file
@@ -48,7 +48,9 @@ class Shelf:
         self, jobs: Sequence[tuple[Lane, Mdvt]], memory: int, tell: Callable[[str], None]
     ) -> Iterator[tuple[tuple[int, float, int, int], Lane]]:
         """Every snapshot continued with every arm: (seed, λ, n, plain epochs) and its lane."""
-        size = self._size(jobs, memory) if memory and not all(self._there(arm, start) for start, arm in jobs) else 1
+        size = 1
+        if memory and not all(self._there(arm, start) for start, arm in jobs):
+            size = min(len(jobs), self.bound.fitting(self._numbered(*jobs[0]), memory))
         for low in range(0, len(jobs), size):
             part = jobs[low : low + size]
             lanes = self.together(part, size) if size > 1 else [self.branch(arm, start) for start, arm in part]
@@ -56,16 +58,6 @@ class Shelf:
                 what = f"{number}/{len(jobs)}: {start.label}, λ {arm.lam}, n {arm.n}"
                 tell(f"{what}: valid {lane.best_score:.4f}, {lane.epoch} epochs")
                 yield (start.seed, arm.lam, arm.n, start.born), lane
-
-    def _size(self, jobs: Sequence[tuple[Lane, Mdvt]], memory: int) -> int:
-        """How many branches share a program within so many bytes."""
-        fixed, each = self.bound.held(self._numbered(*jobs[0]))
-        if fixed + each > memory:
-            raise ConfigError(
-                f"memory is {memory / 2**30:.3g} GB but one branch needs {(fixed + each) / 2**30:.3g}; give that, or 0 "
-                "to train each alone."
-            )
-        return min(len(jobs), (memory - fixed) // each)
 
     def branch(self, arm: Mdvt, start: Lane) -> Lane:
         """A branch, trained or read; of a finished one only its best is kept, of one that diverged nothing."""

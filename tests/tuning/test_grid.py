@@ -201,7 +201,7 @@ def test_branches_in_one_program_are_branches_alone(tmp_path) -> None:
 
 def test_a_branch_that_does_not_fit_is_told() -> None:
     small = Grid(lams=(0.2,), ns=(1,), thresholds=(0,), gaps=(), spans=())
-    with pytest.raises(ConfigError, match=r"memory is 6.1e-05 GB but one branch needs .*; give that, or 0 to train"):
+    with pytest.raises(ConfigError, match=r"memory is 6.1e-05 GB but one run in it needs .*; give that, or 0 to"):
         mdvt_grid(MODEL, DATA, small, config={**CONFIG, "epochs": 1}, memory=1 << 16)
 
 
