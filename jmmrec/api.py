@@ -72,7 +72,7 @@ def fit(
     """
     backbone = make(model) if isinstance(model, str) else model
     _check_kinds(backbone, warmup, config)
-    seeds = _seeds(seeds)
+    seeds = check_seeds(seeds)
     config = _config(backbone, config, options)
     dataset = data if isinstance(data, Dataset) else load(data)
     warmup = WarmupConfig(warmup) if isinstance(warmup, str) else warmup
@@ -80,13 +80,7 @@ def fit(
         backbone = with_mdvt(backbone, **(mdvt or {}))
     elif mdvt:
         raise ConfigError("mdvt options were given but virtual triplets are off; choose a warmup.")
-    record = {
-        "model": model_record(backbone),
-        "warmup": dataclasses.asdict(warmup),
-        "config": dataclasses.asdict(config),
-        "seeds": list(seeds),
-        "data": _data_record(dataset),
-    }
+    record = run_record(backbone, warmup, config, seeds, dataset)
     folder = _open_folder(out, resume, record, backbone)
     bound = trainer(backbone, dataset.for_training(), config)
     if folder and not folder.exists:  # only now: options that do not fit the data leave no folder behind
@@ -113,7 +107,15 @@ def _check_kinds(model: Any, warmup: Any, config: Any) -> None:
             raise ConfigError(f"{option} is {given!r}; give {other}.")
 
 
-def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """Seeds as plain numbers.
+
+    Raises:
+      ConfigError: none, one twice, or something else than whole numbers from 0.
+
+    >>> check_seeds(range(3))
+    (0, 1, 2)
+    """
     try:
         found = tuple(operator.index(seed) for seed in seeds)
     except TypeError:
@@ -131,6 +133,19 @@ def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, A
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
     return config or TrainConfig.of(model, **options)
+
+
+def run_record(
+    model: Backbone, warmup: WarmupConfig, config: TrainConfig, seeds: Sequence[int], dataset: Dataset
+) -> dict[str, Any]:
+    """What a run folder says of its run before anything is trained."""
+    return {
+        "model": model_record(model),
+        "warmup": dataclasses.asdict(warmup),
+        "config": dataclasses.asdict(config),
+        "seeds": list(seeds),
+        "data": _data_record(dataset),
+    }
 
 
 def _data_record(dataset: Dataset) -> dict[str, Any]:

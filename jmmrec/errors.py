@@ -71,6 +71,15 @@ def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
             raise ConfigError(f"{what} has no option {name!r}; it has {', '.join(known)}.")
 
 
+def as_tuple(given: object) -> tuple:
+    """An option that holds several values, of which a lone number or word is one.
+
+    >>> as_tuple(5), as_tuple("text"), as_tuple([5, 10])
+    ((5,), ('text',), (5, 10))
+    """
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+
+
 def check_types(cls: type, options: Mapping[str, object]) -> None:
     """Raises `ConfigError` where an option of a dataclass whose default is a whole number is given something else.
 

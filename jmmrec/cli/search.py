@@ -44,7 +44,7 @@ class Search:
     grid: bool = False
     """Instead of --over: MDVT's grid on shared trunks, see --mdvt."""
     fixed: tuple[str, ...] = ()
-    """Options that all settings share: config.patience=10 mdvt.refresh=epoch warmup.strategy=static."""
+    """Options that all settings share: config.patience=10 mdvt.refresh=epoch warmup.strategy=static amr.eps=0.1."""
     method: str = "grid"
     """grid, random, or optuna."""
     trials: int | None = None
@@ -60,7 +60,7 @@ class Search:
     quiet: bool = False
     """No progress display."""
     memory: float = 0.0
-    """GB for branches of --grid that train in one program; 0 trains each alone, bit for bit."""
+    """GB for settings of --over that differ in numbers alone, or branches of --grid, that train in one program."""
     mdvt: GridOptions = GridOptions()
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
     hiding: tyro.conf.OmitArgPrefixes[missing.Hiding] = missing.NOTHING_HIDDEN
@@ -80,15 +80,25 @@ def run(argv: list[str]) -> int:
     parse_metric(given.metric)
     if given.grid == bool(given.over):
         raise ConfigError("say what to search: either --over with options and their values, or --grid for MDVT's.")
-    for option in options.changed(given) if given.grid else ():
-        if option in ("method", "trials", "search_seed"):
-            raise ConfigError(f"--{option.replace('_', '-')} is for --over; --grid trains every cell of MDVT's grid.")
+    _check_asked(given)
     data = given.hiding.apply(given.reading.load(given.data))
     out = given.out or Path("runs", f"{data.name}-{given.model}-{'grid' if given.grid else 'search'}")
     found = _grid(given, data, out) if given.grid else _search(given, data, out)
     options.show(found.table(given.metric) if given.grid else found.table(), "", found.claims(given.metric),
                  f"Runs: {out}")  # fmt: skip
     return 0
+
+
+def _check_asked(given: Search) -> None:
+    """Every option given is read by what is searched."""
+    changed = options.changed(given)
+    for option in ("method", "trials", "search_seed") if given.grid else ():
+        if option in changed:
+            raise ConfigError(f"--{option.replace('_', '-')} is for --over; --grid trains every cell of MDVT's grid.")
+    if given.grid:
+        return
+    for option in options.changed(given.mdvt):
+        raise ConfigError(f"--mdvt.{option} is part of --grid; with --over search MDVT's options as mdvt.lam=0.1,0.2.")
 
 
 def _fixed(given: Search) -> dict[str, Any]:
@@ -109,14 +119,14 @@ def _search(given: Search, data: Any, out: Path) -> Any:
     over = dict(axis(text) for text in given.over)
     return search(
         given.model, data, over, method=given.method, trials=given.trials, seeds=given.seeds, given=_fixed(given),
-        out=out, search_seed=given.search_seed, quiet=given.quiet,
+        out=out, search_seed=given.search_seed, quiet=given.quiet, memory=int(given.memory * 2**30),
     )  # fmt: skip
 
 
 def _grid(given: Search, data: Any, out: Path) -> Any:
-    from jmmrec.models import make
     from jmmrec.tuning import Grid, mdvt_grid
     from jmmrec.tuning.space import by_part
+    from jmmrec.tuning.trials import backbone_of
 
     parts = by_part(_fixed(given))
     warmup = {name: parts["warmup"].pop(name) for name in ("static_rule", "dynamic_rule", "dynamic_min_epoch")
@@ -128,6 +138,6 @@ def _grid(given: Search, data: Any, out: Path) -> Any:
     grid = Grid(**dataclasses.asdict(given.mdvt), **warmup)
     say = None if given.quiet else lambda text: print(text, file=sys.stderr, flush=True)
     return mdvt_grid(
-        make(given.model, **parts["model"]), data, grid, mdvt=parts["mdvt"], seeds=given.seeds, config=parts["config"],
+        backbone_of(given.model, parts), data, grid, mdvt=parts["mdvt"], seeds=given.seeds, config=parts["config"],
         out=out, memory=int(given.memory * 2**30), say=say,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
+from jmmrec.errors import ConfigError, as_tuple, check_choice, check_range, check_whole
 from jmmrec.retrieval.topk import MEMORY, Exclusion, extremes
 from jmmrec.retrieval.vectors import normalise_rows
 
@@ -45,7 +45,7 @@ class Variant:
     negatives: str = "mirror_count"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "similarity", tuple(self.similarity))
+        object.__setattr__(self, "similarity", as_tuple(self.similarity))
         check_choice("aggregate", self.aggregate, ("mean", "none"))
         check_choice("pairing", self.pairing, ("rank", "cross"))
         check_choice("inner", self.inner, ("sum", "mean"))

@@ -13,12 +13,15 @@ def weights_by_name(
     """A mapping or pairs as pairs, which can be hashed.
 
     Raises:
-      ConfigError: a weight below 0, or 0 where it has to be `positive`.
+      ConfigError: something else, a weight below 0, or 0 where it has to be `positive`.
 
     >>> weights_by_name({"image": 0.1, "text": 0.9})
     (('image', 0.1), ('text', 0.9))
     """
-    pairs = tuple((name, weight) for name, weight in (given.items() if isinstance(given, Mapping) else given))
+    try:
+        pairs = tuple((name, weight) for name, weight in (given.items() if isinstance(given, Mapping) else given))
+    except (TypeError, ValueError):
+        raise ConfigError(f"modal_weights is {given!r}; give a weight for each name, such as image 0.1.") from None
     for name, weight in pairs:
         check_range(f"modal_weights of {name}", weight, 0, float("inf"), open_low=positive)
     return pairs

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
-from jmmrec.errors import ConfigError, DataError, check_choice, check_names, check_range
+from jmmrec.errors import ConfigError, DataError, as_tuple, check_choice, check_names, check_range
 from jmmrec.models.base import Backbone, Batch, Encoded
 from jmmrec.models.common import presence, raw_features
 from jmmrec.train.mdvt import Mdvt
@@ -42,7 +42,7 @@ class Amr(Wrapper):
     target: str = "bpr"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "modalities", tuple(self.modalities))
+        object.__setattr__(self, "modalities", as_tuple(self.modalities))
         check_choice("target", self.target, ("bpr", "total"))
         check_range("eps", self.eps, 0, float("inf"))
         check_range("weight", self.weight, 0, float("inf"))

@@ -175,12 +175,14 @@ class Checkpoints:
             train = TrainState(*unpack(arrays, "train", fresh, source))
         if "best" in record["has"]:
             best = unpack(arrays, "best", (fresh.params, trainer.model.kept(fresh.state)), source)
-        plain = {k: v for k, v in record.items() if k not in ("sha256", "has", "policy", "warmup", "history")}
+        special = ("sha256", "has", "policy", "warmup", "history", "times")
+        plain = {k: v for k, v in record.items() if k not in special}
         lane = Lane(
             **plain,
             policy=policy_from(record["policy"]),
             warmup=WarmupState(*record["warmup"]),
             history=tuple(record["history"]),
+            times=tuple(record.get("times", ())),  # older checkpoints have none
             train=train,
             best=best,
         )

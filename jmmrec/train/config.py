@@ -119,9 +119,9 @@ class TrainConfig:
         check_names("training", options, cls.__dataclass_fields__)
         return cls(**{**model.training, **options})
 
-    def rate(self, epoch: int) -> float:
-        """Learning rate of an epoch, counted from 0."""
-        return self.learning_rate * self.decay ** (epoch / self.decay_epochs)
+    def rate(self, epoch: int, start: float | None = None) -> float:
+        """Learning rate of an epoch, counted from 0; `start` in place of `learning_rate`."""
+        return (self.learning_rate if start is None else start) * self.decay ** (epoch / self.decay_epochs)
 
 
 def _named(params: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import statistics
 from typing import Any
 
 import jax
@@ -24,7 +25,10 @@ class Lane:
       epoch: epochs finished. stale: evaluations since the best.
       stopped: why, or "" while it runs. history: a record for each epoch, plain values.
       born: epochs it inherited from the trunk. numbers: options of the model that are this lane's own, by name; lanes
-        that differ in nothing else can share one program.
+        that differ in nothing else can share one program; those inside a combinator as `backbone.NAME`.
+      rate: a learning rate of its own, in place of the config's.
+      times: seconds of each epoch of its own, evaluation included; of a program of several, an even share. Empty, or
+        shorter than its epochs, where an older version trained some of them.
     """
 
     label: str
@@ -42,6 +46,8 @@ class Lane:
     history: tuple[dict, ...] = ()
     born: int = 0
     numbers: tuple[tuple[str, float], ...] = ()
+    times: tuple[float, ...] = ()
+    rate: float | None = None
 
     @property
     def running(self) -> bool:
@@ -52,6 +58,16 @@ class Lane:
     def lost(self) -> bool:
         """Whether it diverged: a branch of a search, out of the running; `stopped` says how."""
         return bool(self.stopped) and self.best is None
+
+    @property
+    def timed(self) -> bool:
+        """Whether all epochs of its own have their times."""
+        return len(self.times) >= self.epoch - self.born
+
+    @property
+    def pace(self) -> float:
+        """Seconds of a usual epoch of its own, the median: the first one also compiles. 0 if it has none."""
+        return statistics.median(self.times) if self.times else 0.0
 
 
 def checksum(tree: Any) -> str:

@@ -62,7 +62,10 @@ class Mdvt(Wrapper):
 
     def __post_init__(self) -> None:
         if isinstance(self.variant, Mapping):  # as a run record holds it
+            check_names("MDVT's variant", self.variant, Variant.__dataclass_fields__)
             object.__setattr__(self, "variant", Variant(**self.variant))
+        if not isinstance(self.variant, Variant):
+            raise ConfigError(f"variant is {self.variant!r}; give a Variant or its options, such as variant.tau.")
         check_whole("n", self.n, 0, 64)
         check_range("lam", self.lam, 0, 1)
         check_choice("users", self.users, ("all", "batch"))

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from jmmrec.errors import DivergenceError, check_choice, check_range
+from jmmrec.errors import DivergenceError, as_tuple, check_choice, check_range
 from jmmrec.train.lane import Lane
 from jmmrec.train.trainer import Trainer
 from jmmrec.train.warmup import PAPER_THRESHOLDS, Dynamic, Hybrid, Never, Policy, Static, WarmupState
@@ -23,7 +23,8 @@ class WarmupConfig:
 
     Attributes:
       strategy: `none` (the backbone alone), `static`, `dynamic`, `hybrid`, or `all` of them on shared branches.
-      thresholds: T_S, plain epochs to try for `static`; of several the best on valid is kept.
+      thresholds: T_S, plain epochs to try for `static`; one or several, of which the best on valid
+        is kept.
       gap: g, the relative fall of the loss below which `dynamic` and `hybrid` switch on.
       span: s, `hybrid` tries up to s epochs before and after the dynamic one.
       static_rule: `text` (T_S plain epochs), `alg1` (one fewer) or `code` (one more).
@@ -43,6 +44,7 @@ class WarmupConfig:
     dynamic_min_epoch: int = 3
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "thresholds", as_tuple(self.thresholds))
         check_choice("warmup", self.strategy, (*STRATEGIES, "all"))
         check_range("the number of thresholds", len(self.thresholds), 1, 1000)
         for threshold in self.thresholds:
@@ -212,6 +214,7 @@ def snapshot(trunk: Lane, role: str, reset_patience: bool = False) -> Lane:
         warmup=WarmupState(True, count, trunk.history[-1]["loss"] if trunk.history else None),
         stale=stale,
         born=count,
+        times=(),
     )
 
 

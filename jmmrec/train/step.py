@@ -114,13 +114,17 @@ single = functools.partial(jax.jit, static_argnums=(0, 1))(run_epoch)
 def with_numbers(model: Backbone, numbers: Mapping[str, Any]) -> Backbone:
     """The model with some options replaced by numbers or by traced values, which are not checked.
 
+    Args:
+      numbers: by name; an option inside another one, or inside a combinator's backbone, as `backbone.reg`.
+
     >>> from jmmrec.models import BprMf
     >>> with_numbers(BprMf(), {"reg": 0.5}).reg
     0.5
     """
     model = copy.copy(model)
     for name, value in numbers.items():
-        object.__setattr__(model, name, value)
+        first, _, rest = name.partition(".")
+        object.__setattr__(model, first, with_numbers(getattr(model, first), {rest: value}) if rest else value)
     return model
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +12,14 @@ import numpy as np
 
 from jmmrec.data.dataset import TrainingData
 from jmmrec.data.sampling import NegativeTable, epoch_order, negative_table
-from jmmrec.errors import DataError, DivergenceError
+from jmmrec.errors import ConfigError, DataError, DivergenceError
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval import Questions, parse_metric, per_user, questions
 from jmmrec.train.config import TrainConfig, epoch_key, init_key
 from jmmrec.train.evaluate import ask
 from jmmrec.train.lane import Lane
-from jmmrec.train.mdvt import activated
-from jmmrec.train.step import TrainState, single, together
+from jmmrec.train.mdvt import Mdvt, activated
+from jmmrec.train.step import TrainState, single, together, with_numbers
 from jmmrec.train.warmup import Never, Policy
 
 VALID_METRICS = ("recall", "ndcg")
@@ -61,29 +62,82 @@ class Trainer:
                 part = group[low : low + size]
                 # There branches stop one by one: the rest of a program is filled up, so that it stays the same program.
                 fill = [] if plain or size == 1 else part[:1] * (size - len(part))
-                for lane in self._epoch([*part, *fill], active)[: len(part)]:
-                    done[lane.label] = lane if lane.lost else self._judge(lane)
+                done |= {lane.label: lane for lane in self._timed(part, fill, active)}
         return [done[lane.label] for lane in lanes]
+
+    def _timed(self, part: Sequence[Lane], fill: Sequence[Lane], active: bool) -> list[Lane]:
+        """The lanes of one program one epoch further, judged; the time it took is shared evenly among them."""
+        began = time.perf_counter()
+        after = self._epoch([*part, *fill], active)[: len(part)]
+        after = [lane if lane.lost else self._judge(lane) for lane in after]
+        share = round((time.perf_counter() - began) / len(part), 6)
+        return [dataclasses.replace(lane, times=(*lane.times, share)) for lane in after]
 
     def _epoch(self, lanes: Sequence[Lane], active: bool) -> list[Lane]:
         model, config = activated(self.model) if active else self.model, self.config.program
-        inputs = [self._inputs(lane) for lane in lanes]
-        fixed = (self.static, self.table, self.rows)
         if len(lanes) == 1:
-            train, *rest = inputs[0]
-            own = dataclasses.replace(model, **dict(lanes[0].numbers))  # pyright: ignore
-            outputs = [single(own, config, train, *fixed, *rest)]
+            train, *rest = self._inputs(lanes[0])
+            own = with_numbers(model, dict(lanes[0].numbers))
+            outputs = [single(own, config, train, self.static, self.table, self.rows, *rest)]
         else:
-            train, *rest = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inputs)
-            names = [name for name, _ in lanes[0].numbers]
-            numbers = {name: jnp.asarray([dict(lane.numbers)[name] for lane in lanes]) for name in names}
-            stacked = together(model, config, train, *fixed, *rest, numbers)
+            stacked = together(model, config, *self._stacked(lanes))
             outputs = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(len(lanes))]
         return [self._after(lane, *output) for lane, output in zip(lanes, outputs, strict=True)]
 
+    def _stacked(self, lanes: Sequence[Lane]) -> tuple:
+        """The arguments of a program of several lanes."""
+        train, *rest = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(self._inputs, lanes))
+        names = [name for name, _ in lanes[0].numbers]
+        numbers = {name: jnp.asarray([dict(lane.numbers)[name] for lane in lanes]) for name in names}
+        return train, self.static, self.table, self.rows, *rest, numbers
+
+    def held(self, lane: Lane) -> tuple[int, int]:
+        """Bytes that lanes like this one hold while they train in one program, virtual triplets and all.
+
+        Compiles it for one and for two of them, and asks the compiler for arguments, results and temporaries.
+
+        Returns:
+          what is held whatever their number, static part included, and what each one adds: beside its share of the
+          program the state that it was stacked from, and its best.
+        """
+        assert lane.train is not None
+        best = (lane.train.params, self.model.kept(lane.train.state))  # one that has none yet will have one
+        own = sum(leaf.nbytes for leaf in jax.tree.leaves((lane.train, best)))
+        one, two = (self.program_bytes([lane] * count) for count in (1, 2))
+        return 2 * one - two, two - one + own
+
+    def fitting(self, lane: Lane, memory: int) -> int:
+        """How many lanes like this one share a program within so many bytes.
+
+        Raises:
+          ConfigError: not even one does, or this device's compiler does not tell.
+        """
+        fixed, each = self.held(lane)
+        if fixed + each > memory:
+            raise ConfigError(
+                f"memory is {memory / 2**30:.3g} GB but one run in it needs {(fixed + each) / 2**30:.3g}; give that, "
+                "or 0 to train each alone."
+            )
+        return (memory - fixed) // max(each, 1)
+
+    def traced(self, lanes: Sequence[Lane]) -> jax.stages.Traced:
+        """The program that trains these lanes together, with virtual triplets, not yet compiled."""
+        return together.trace(activated(self.model), self.config.program, *self._stacked(lanes))
+
+    def program_bytes(self, lanes: Sequence[Lane]) -> int:
+        """Arguments, results and temporaries of the program that trains these lanes with virtual triplets.
+
+        Raises:
+          ConfigError: this device's compiler does not tell.
+        """
+        told = self.traced(lanes).lower().compile().memory_analysis()
+        if told is None:
+            raise ConfigError("the compiler of this device does not tell what a program holds; leave memory 0.")
+        return told.argument_size_in_bytes + told.output_size_in_bytes + told.temp_size_in_bytes
+
     def _inputs(self, lane: Lane) -> tuple:
         order = epoch_order(self.data.train, self.config.batch_size, lane.seed, lane.epoch, self.config.sampler)
-        rate = jnp.float32(self.config.rate(lane.epoch))
+        rate = jnp.float32(self.config.rate(lane.epoch, lane.rate))
         return lane.train, jnp.asarray(order), epoch_key(lane.seed, lane.epoch), rate
 
     def _after(self, lane: Lane, train: TrainState, log: dict) -> Lane:
@@ -128,7 +182,7 @@ class Trainer:
             return lane
         assert lane.train is not None
         best = (lane.train.params, self.model.kept(lane.train.state))
-        metrics = self._valid_metrics(best)
+        metrics = self._valid_metrics(self._asked(lane), best)
         score = metrics[self.config.monitor]
         score = score if self.config.round_digits is None else round(score, self.config.round_digits)
         better = score > lane.best_score
@@ -147,9 +201,14 @@ class Trainer:
             history=(*lane.history[:-1], record),
         )
 
-    def _valid_metrics(self, best: tuple[Any, Any]) -> dict[str, float]:
+    def _asked(self, lane: Lane) -> Backbone:
+        """The model that ranks: MDVT's own numbers are no part of it, and each value would be another program."""
+        inner = [(name, value) for name, value in lane.numbers if "." in name or not isinstance(self.model, Mdvt)]
+        return with_numbers(self.model, dict(inner)) if inner else self.model
+
+    def _valid_metrics(self, model: Backbone, best: tuple[Any, Any]) -> dict[str, float]:
         name, k = parse_metric(self.config.monitor)
-        ranked = ask(self.model, best, self.static, self.valid, max(k, *VALID_KS), self.config.rank_memory)
+        ranked = ask(model, best, self.static, self.valid, max(k, *VALID_KS), self.config.rank_memory)
         hits = self.valid.hits(ranked)
         found = per_user(hits, self.valid.n_relevant, VALID_KS, VALID_METRICS)
         found |= per_user(hits, self.valid.n_relevant, [k], [name])

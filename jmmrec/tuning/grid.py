@@ -16,7 +16,7 @@ import numpy as np
 
 from jmmrec.api import DataLike
 from jmmrec.data import Dataset, load
-from jmmrec.errors import ConfigError, DivergenceError, check_whole
+from jmmrec.errors import ConfigError, DivergenceError, as_tuple, check_whole
 from jmmrec.models import Backbone, make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Cell, Estimate, Table
@@ -65,7 +65,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in ("lams", "ns", "thresholds", "gaps", "spans"):
-            values = tuple(getattr(self, name))
+            values = as_tuple(getattr(self, name))
             object.__setattr__(self, name, values)
             if len(set(values)) < len(values) or (not values and name in ("lams", "ns")):
                 raise ConfigError(f"{name} are {list(values)}; give each value once, and λ and n at all.")
@@ -197,10 +197,27 @@ class GridResult:
         trained = sum(lane.epoch for lane in self.trunks.values())
         trained += sum(lane.epoch - lane.born for lane in self.branches.values())
         once = sum(lane.epoch for lane in [*self.trunks.values(), *self.branches.values()])
-        every = sum(lane.epoch for lane in self.trunks.values())
-        for seed, key in itertools.product(self.trunks, self.grid.cells()):
-            every += sum(lane.epoch for lane in self._runs(key, seed))
-        return trained, once, every
+        return trained, once, sum(lane.epoch for lane in self._scratch)
+
+    @property
+    def seconds(self) -> tuple[float, float] | None:
+        """Wall time of the epochs trained; of every cell from scratch one after the other, at the pace of its epochs.
+
+        Compiling is in the first alone, since a pace is a lane's median epoch. Branches that shared a program have an
+        even share of its time, which is less than alone. None where an older version trained some of them.
+        """
+        lanes = [*self.trunks.values(), *self.branches.values()]
+        if not all(lane.timed for lane in lanes):
+            return None
+        plain = {seed: trunk.pace for seed, trunk in self.trunks.items()}
+        whole = {id(lane): plain[lane.seed] * lane.born + lane.pace * (lane.epoch - lane.born) for lane in lanes}
+        return sum(sum(lane.times) for lane in lanes), sum(whole[id(lane)] for lane in self._scratch)
+
+    @functools.cached_property
+    def _scratch(self) -> list[Lane]:
+        """The backbone's runs and those of every cell, as often as they would be trained from scratch."""
+        cells = itertools.product(self.trunks, self.grid.cells())
+        return [*self.trunks.values(), *(lane for seed, key in cells for lane in self._runs(key, seed))]
 
     def _runs(self, key: Key, seed: int) -> list[Lane]:
         """The runs that one cell trains when it stands alone."""
@@ -225,6 +242,9 @@ class GridResult:
             f"{len(self.grid.cells())} cells: {trained:,} epochs trained; {once:,} if every different run began from "
             f"scratch, {every:,} if every cell did."
         )
+        if self.seconds is not None:
+            spent, alone = self.seconds
+            note += f" Their wall time: {spent:,.0f} s; {alone:,.0f} s if every cell began from scratch, one by one."
         known = set(self.finished)
         lost = [f"{key[0]}, {setting(key)}" for key in self.grid.cells() if key not in known]
         notes = (note, *([f"Diverged: {'; '.join(lost)}."] if lost else []))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import safetensors.numpy
 
 from jmmrec.errors import CheckpointError
@@ -49,7 +48,9 @@ class Shelf:
         self, jobs: Sequence[tuple[Lane, Mdvt]], memory: int, tell: Callable[[str], None]
     ) -> Iterator[tuple[tuple[int, float, int, int], Lane]]:
         """Every snapshot continued with every arm: (seed, λ, n, plain epochs) and its lane."""
-        size = min(len(jobs), max(1, memory // _held(jobs[0][0]))) if jobs and memory else 1
+        size = 1
+        if memory and not all(self._there(arm, start) for start, arm in jobs):
+            size = min(len(jobs), self.bound.fitting(self._numbered(*jobs[0]), memory))
         for low in range(0, len(jobs), size):
             part = jobs[low : low + size]
             lanes = self.together(part, size) if size > 1 else [self.branch(arm, start) for start, arm in part]
@@ -65,7 +66,7 @@ class Shelf:
         where = self._place(arm, lane)
         if where is None:
             return train_lanes(bound, [lane])[0]
-        if (where / "branch.json").exists():
+        if self._there(arm, start):
             return _read(where, lane, arm)
         points = Checkpoints(where)
         lanes = points.load(bound) if points.manifests() else [lane]
@@ -76,25 +77,31 @@ class Shelf:
 
     def together(self, jobs: Sequence[tuple[Lane, Mdvt]], size: int) -> list[Lane]:
         """Several branches in one program of `size`; finished ones are read, nothing is kept of one half trained."""
-        model = self.bound.model
         config = dataclasses.replace(self.bound.config, seeds_per_program=size)
         bound = dataclasses.replace(self.bound, config=config)
-        lanes, places = [], []
-        for start, arm in jobs:
-            assert isinstance(model, Mdvt)
-            lane = _armed(model, bound, start)
-            numbers = (("lam", arm.lam), ("taken", arm.n))
-            lanes.append(dataclasses.replace(lane, label=f"{lane.label}, λ {arm.lam}, n {arm.n}", numbers=numbers))
-            places.append(self._place(arm, start))
-        have = [place is not None and (place / "branch.json").exists() for place in places]
+        lanes = [self._numbered(start, arm) for start, arm in jobs]
+        places = [self._place(arm, start) for start, arm in jobs]
+        have = [self._there(arm, start) for start, arm in jobs]
         trained = iter(train_lanes(bound, [lane for lane, there in zip(lanes, have, strict=True) if not there]))
         found = []
         for lane, place, there in zip(lanes, places, have, strict=True):
-            one = _read(place, lane, model) if place is not None and there else next(trained)
+            one = _read(place, lane, bound.model) if place is not None and there else next(trained)
             if place is not None and not there:
                 _write(place, one)
             found.append(one)
         return found
+
+    def _numbered(self, start: Lane, arm: Mdvt) -> Lane:
+        """A branch for a program of several: λ and n are numbers of its own."""
+        model = self.bound.model
+        assert isinstance(model, Mdvt)
+        lane, numbers = _armed(model, self.bound, start), (("lam", arm.lam), ("taken", arm.n))
+        return dataclasses.replace(lane, label=f"{lane.label}, λ {arm.lam}, n {arm.n}", numbers=numbers)
+
+    def _there(self, arm: Mdvt, lane: Lane) -> bool:
+        """Whether that branch is finished."""
+        place = self._place(arm, lane)
+        return place is not None and (place / "branch.json").exists()
 
     def _place(self, arm: Mdvt, lane: Lane) -> Path | None:
         if self.folder is None:
@@ -109,13 +116,6 @@ def _about(path: Path) -> Any:
         raise CheckpointError(f"{path} cannot be read ({error}); restore it or choose another folder.") from error
 
 
-def _held(lane: Lane) -> int:
-    """Bytes of a lane in a program: its training state, its best, and about as much again while it trains."""
-    assert lane.train is not None
-    best = (lane.train.params, lane.train.state)  # a lane that has no best yet will have one
-    return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves((lane.train, best)))
-
-
 def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
     """A snapshot with room for the mined items of this n."""
     assert start.train is not None
@@ -125,7 +125,7 @@ def _armed(arm: Mdvt, bound: Trainer, start: Lane) -> Lane:
 
 def _write(where: Path, lane: Lane) -> None:
     write_file(where / "best.safetensors", safetensors.numpy.save(pack(lane.best, "best")))
-    about = {name: getattr(lane, name) for name in ("epoch", "best_score", "best_epoch", "stopped", "history")}
+    about = {name: getattr(lane, name) for name in ("epoch", "best_score", "best_epoch", "stopped", "history", "times")}
     write_file(where / "branch.json", json.dumps(about | {"checksum": checksum(lane.best)}).encode())
 
 
@@ -140,5 +140,5 @@ def _read(where: Path, like: Lane, model: Backbone) -> Lane:
             raise ValueError("its parameters are not those that were written")
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"the branch in {where} cannot be read ({error}); remove that folder.") from error
-    history = tuple(about.pop("history"))
-    return dataclasses.replace(like, train=None, best=best, history=history, **about)
+    listed = {name: tuple(about.pop(name, ())) for name in ("history", "times")}  # older branches have no times
+    return dataclasses.replace(like, train=None, best=best, **listed, **about)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jmmrec.errors import ConfigError
 
-PARTS = ("model", "config", "mdvt", "warmup")
+PARTS = ("model", "config", "mdvt", "warmup", "amr")
 WORDS = {"true": True, "false": False, "none": None}
 
 

@@ -3,23 +3,25 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jmmrec.api import DataLike, fit, open_run
+from jmmrec.api import DataLike, check_seeds, fit, open_run
 from jmmrec.data import Dataset, load
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError, check_choice, check_names, check_whole
-from jmmrec.models import make
+from jmmrec.models import Backbone, make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Estimate, Table
 from jmmrec.result import Result
-from jmmrec.train import TrainConfig, WarmupConfig
+from jmmrec.train import TrainConfig, WarmupConfig, with_amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.record import RunFolder
 from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, product
+from jmmrec.tuning.together import Setting, groups, kept, setting_of, train_together
 
 METHODS = ("grid", "random", "optuna")
 
@@ -121,15 +123,19 @@ def search(
     out: str | Path | None = None,
     search_seed: int = 0,
     quiet: bool = False,
+    memory: int = 0,
 ) -> Found:
     """Trains a model with many settings and keeps what is best on valid.
 
     Args:
-      over: option -> values or `Range`; options are `model.…`, `config.…` (training), `mdvt.…`, `warmup.…`.
+      over: option -> values or `Range`; options are `model.…`, `config.…` (training), `mdvt.…`, `warmup.…`, `amr.…`
+        (one of these, also given, wraps the model in AMR).
       method: `grid` walks through all combinations, `random` draws, `optuna` learns where to look (extra `tune`).
       trials: how many; needed but for a grid. given: options that all trials share.
       out: a folder with a run folder for each trial; called again with the same, the search continues.
-      search_seed: of random and Optuna's proposals.
+      search_seed: of random and Optuna's proposals. memory: bytes for settings that differ in numbers alone, and for
+        their seeds, to train together in vmapped programs (for accelerators; equal to runs alone within float
+        tolerance); 0 trains each alone.
 
     Raises:
       ConfigError: an unknown option, a grid over a range, no number of trials. CheckpointError: another search's
@@ -144,6 +150,7 @@ def search(
     if method != "grid" or trials is not None:
         check_whole("trials", trials or 0, 1, 1 << 20)
     _check_read(space, given)
+    seeds = check_seeds(seeds)
     dataset = data if isinstance(data, Dataset) else load(data)
     folder = None if out is None else Path(out)
     book = _Book(folder, {
@@ -151,10 +158,21 @@ def search(
         "space": {name: dataclasses.asdict(one) for name, one in space.items()}, "data": dataset.digest,
     })  # fmt: skip
     done: list[Trial] = []
-    for number, settings in enumerate(_proposals(space, method, trials, search_seed, book, done)):
+    proposals: Iterable[dict[str, Any]] = _proposals(space, method, trials, search_seed, book, done)
+    ready: dict[int, Trial] = {}
+    if memory:
+        if method == "optuna":
+            raise ConfigError(
+                "optuna learns from each setting what to try next, so none share a program; leave memory 0."
+            )
+        proposals = list(proposals)
+        for number, settings in enumerate(proposals):
+            book.note(number, settings)
+        ready = _together(model, dataset, dict(enumerate(proposals)), given, seeds, folder, memory, quiet)
+    for number, settings in enumerate(proposals):
         book.note(number, settings)
         path = folder and folder / f"trial-{number:04d}"
-        done.append(_trained(model, dataset, given | settings, settings, seeds, path, quiet))
+        done.append(ready.get(number) or _trained(model, dataset, given | settings, settings, seeds, path, quiet))
     monitor = next((one.result.config.monitor for one in done if one.result), TrainConfig.monitor)
     return Found(monitor, tuple(done), folder)
 
@@ -172,9 +190,25 @@ def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name} changes nothing with warmup.strategy={told}; fix another, e.g. to hybrid.")
 
 
+def backbone_of(model: str, parts: Mapping[str, Mapping[str, Any]]) -> Backbone:
+    """The model with its options, inside AMR if there is any option of that.
+
+    Args:
+      parts: of the settings, see `jmmrec.tuning.space.by_part`.
+
+    Raises:
+      ConfigError: a model or an option that does not exist, or a value outside its range.
+
+    >>> backbone_of("vbpr", {"model": {"embed_dim": 4}, "amr": {"eps": 0.2}}).eps
+    0.2
+    """
+    backbone = make(model, **parts["model"])
+    return with_amr(backbone, **parts["amr"]) if parts["amr"] else backbone
+
+
 def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, seeds, path, quiet: bool) -> Trial:
     parts = by_part(options)
-    backbone = make(model, **parts["model"])
+    backbone = backbone_of(model, parts)
     warmup, config = WarmupConfig(**parts["warmup"]), TrainConfig.of(backbone, **parts["config"])
     record = RunFolder(path) if path else None
     status = record.read()["status"] if record and record.exists else ""
@@ -193,6 +227,28 @@ def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, 
             return lost
     scores = {seed: lane.best_score for seed, lane in result.lanes.items()}
     return Trial(dict(settings), scores, result.epochs[0], result)
+
+
+def _together(
+    model: str, dataset: Dataset, proposals: Mapping[int, dict], given: dict, seeds, folder, memory: int, quiet: bool
+) -> dict[int, Trial]:
+    """Trials that can share a program, trained; the others, and those that have begun, are left for later."""
+    paths = {number: folder and folder / f"trial-{number:04d}" for number in proposals}
+    settings: dict[int, Setting] = {}
+    for number, own in proposals.items():
+        parts, path = by_part(given | own), paths[number]
+        if path is None or not RunFolder(path).exists:
+            settings[number] = setting_of(backbone_of(model, parts), parts, given | own)
+    found: dict[int, Trial] = {}
+    tell = (lambda text: None) if quiet else (lambda text: print(f"jmmrec: {text}", file=sys.stderr))
+    for group in groups(dataset, settings, tell):
+        warmup = settings[next(iter(group))].warmup
+        for number, bound, lanes in train_together(group, warmup, seeds, memory):
+            result = kept(bound, warmup, dataset, lanes, paths[number])
+            tell(f"setting {number}: {'diverged' if result is None else f'{lanes[0].epoch} epochs'}")
+            scores = {lane.seed: lane.best_score if result else math.nan for lane in lanes}
+            found[number] = Trial(dict(proposals[number]), scores, result.epochs[0] if result else 0, result)
+    return found
 
 
 class _Book:

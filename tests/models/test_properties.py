@@ -205,6 +205,9 @@ def test_weights_of_modalities_may_be_a_mapping(name) -> None:
     assert hash(make(name, modal_weights=given)) == hash(make(name, modal_weights=tuple(given.items())))
     with pytest.raises(ConfigError, match="modal_weights of image is -1"):
         make(name, modal_weights={"image": -1.0, "text": 1.0})
+    for given in (3, "image"):
+        with pytest.raises(ConfigError, match=f"modal_weights is {given!r}; give a weight for each name"):
+            make(name, modal_weights=given)
 
 
 @pytest.mark.parametrize("name", ["vbpr", "freedom"])

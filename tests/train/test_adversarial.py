@@ -183,7 +183,7 @@ def test_what_does_not_fit(dataset) -> None:
         with_amr(BprMf()).prepare(dataset.for_training())
     with pytest.raises(ConfigError, match="eps is -1"):
         with_amr(Vbpr(), eps=-1.0)
-    alone = with_amr(make("vbpr", embed_dim=4), modalities=("text",))
+    alone = with_amr(make("vbpr", embed_dim=4), modalities="text")
     assert list(alone.prepare(dataset.for_training())["features"]) == ["text"]
     hidden = dataclasses.replace(
         dataset, modalities={"text": Modality(np.ones((dataset.n_items, 3)), np.arange(dataset.n_items) > 2)}

@@ -155,6 +155,10 @@ def test_similarity_of_some_channels(dataset, names, joined) -> None:
         np.testing.assert_allclose(parts["virtual"], np.logaddexp(0, -(gap * user).sum(axis=1)).mean(), rtol=1e-5)
 
 
+def test_a_lone_channel_is_one_of_several() -> None:
+    assert Variant(similarity="id").similarity == ("id",)  # pyright: ignore[reportArgumentType]
+
+
 def test_a_channel_that_is_not_there(dataset) -> None:
     with pytest.raises(ConfigError, match="similarity names 'smell', but BprMf has tables of"):
         parts_of(dataset, variant=Variant(similarity=("smell",)))
@@ -196,6 +200,8 @@ def test_variants_train_and_are_read_back(dataset, variant, tmp_path) -> None:
         ({"variant": {"choose": "rare"}}, "choose is 'rare'"),
         ({"variant": {"aggregate": "max"}}, "aggregate is 'max'"),
         ({"variant": {"choose": "frequent", "tau": 0.5}}, "no similarity"),
+        ({"variant": {"bogus": 1}}, "MDVT's variant has no option 'bogus'; it has aggregate, pairing"),
+        ({"variant": "f1"}, "variant is 'f1'; give a Variant or its options"),
     ],
     ids=str,
 )

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from jmmrec.errors import ConfigError
+from jmmrec.train import WarmupConfig
 from jmmrec.train.warmup import Dynamic, Hybrid, Never, Static, WarmupState, policy_from, policy_record
 
 
@@ -143,9 +144,16 @@ def test_records_there_and_back(policy) -> None:
     assert policy_from(policy_record(policy)) == policy
 
 
+def test_a_lone_threshold_is_one_of_several() -> None:
+    assert WarmupConfig("static", thresholds=5).thresholds == (5,)  # pyright: ignore[reportArgumentType]
+    assert WarmupConfig("static", thresholds=[5, 10]).thresholds == (5, 10)  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: WarmupConfig("static", thresholds=None), "threshold is None"),  # pyright: ignore
+        (lambda: WarmupConfig("static", thresholds="five"), "threshold is 'five'"),  # pyright: ignore
         (lambda: Static(-1), "threshold is -1"),
         (lambda: Static(1, "paper"), "static_rule is 'paper'"),
         (lambda: Dynamic(0.0), "gap is 0.0"),

@@ -1,6 +1,9 @@
 """MDVT's grid: every cell has the bits of a run from scratch, and only different epochs are trained."""
 
 import dataclasses
+import functools
+import hashlib
+import itertools
 import json
 
 import jax
@@ -11,7 +14,7 @@ import jmmrec
 from jmmrec.data import SyntheticConfig, synthesize
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.models import Freedom
-from jmmrec.train import Trainer, WarmupConfig
+from jmmrec.train import TrainConfig, Trainer, WarmupConfig, trainer, with_mdvt
 from jmmrec.tuning import Grid, mdvt_grid, shelf
 from jmmrec.tuning.shelf import Shelf
 
@@ -27,36 +30,98 @@ def found():
     return mdvt_grid(MODEL, DATA, GRID, seeds=(0, 1), config=CONFIG)
 
 
-def scratch(key, seed) -> jmmrec.Result:
-    strategy, lam, n, first, span = key
-    options = {"thresholds": (first,)} if strategy == "static" else {"gap": first, "span": span or 0}
-    warmup = WarmupConfig(strategy, **options, dynamic_min_epoch=1)
+@functools.cache
+def alone(lam: float, n: int, seed: int, **options) -> jmmrec.Result:
+    """One run of its own from its first epoch to its last: no trunk, no branch, no search."""
+    warmup = WarmupConfig(**options, dynamic_min_epoch=1)
+    assert not warmup.searches
     config = jmmrec.TrainConfig(**CONFIG, seeds_per_program=1)
     return jmmrec.fit(MODEL, DATA, warmup=warmup, mdvt={"lam": lam, "n": n}, seeds=(seed,), config=config, quiet=True)
 
 
-@pytest.mark.parametrize("number", range(6))
-def test_random_cells_are_runs_from_scratch_bit_for_bit(found, number) -> None:
-    rng = np.random.default_rng(number)
-    cells = GRID.cells()
-    key, seed = cells[int(rng.integers(len(cells)))], int(rng.integers(2))
-    alone = scratch(key, seed).lanes[seed]
-    lane = found.lane(key, seed)
-    assert (lane.best_score, lane.best_epoch) == (alone.best_score, alone.best_epoch)
-    jax.tree.map(np.testing.assert_array_equal, lane.best[0], alone.best[0])
-    jax.tree.map(np.testing.assert_array_equal, lane.best[1]["backbone"], alone.best[1]["backbone"])
+def scratch(key, seed) -> list[jmmrec.Result]:
+    """The runs that a cell trains when it stands alone, the one it keeps first."""
+    strategy, lam, n, first, span = key
+    if strategy == "static":
+        return [alone(lam, n, seed, strategy="static", thresholds=first)]
+    dynamic = alone(lam, n, seed, strategy="dynamic", gap=first)
+    current = dynamic.lanes[seed].warmup.since
+    if strategy == "dynamic" or current is None:
+        return [dynamic]
+    counts = range(max(0, current - span), current + span + 1)
+    runs = {count: alone(lam, n, seed, strategy="static", thresholds=count) for count in counts}
+    kept = max(runs, key=lambda count: (runs[count].lanes[seed].best_score, count == current, -count))
+    return [runs.pop(kept), *runs.values()]
+
+
+CELLS = list(itertools.product(GRID.cells(), (0, 1)))
+TEN = [CELLS[int(number)] for number in np.random.default_rng(4).choice(len(CELLS), 10, replace=False)]
+
+
+@pytest.mark.parametrize(("key", "seed"), TEN, ids=str)
+def test_ten_random_cells_are_runs_from_scratch_bit_for_bit(found, key, seed) -> None:
+    kept = scratch(key, seed)[0]
+    lane, own = found.lane(key, seed), kept.lanes[seed]
+    assert (lane.best_score, lane.best_epoch, lane.stopped) == (own.best_score, own.best_epoch, own.stopped)
+    assert lane.history == own.history  # losses and valid metrics of every epoch
+    jax.tree.map(np.testing.assert_array_equal, lane.best[0], own.best[0])
+    jax.tree.map(np.testing.assert_array_equal, lane.best[1]["backbone"], own.best[1]["backbone"])
+    place = list(found.trunks).index(seed)
+    for metric, values in found.evaluate(key, ks=(5, 20)).per_seed.items():
+        assert values[place] == kept.evaluate(ks=(5, 20)).per_seed[metric][0]
 
 
 def test_epochs_are_counted(found) -> None:
     trained, once, every = found.epochs
-    assert trained < once < every
+    assert trained < once and 4 * trained <= every
     lanes = [*found.trunks.values(), *found.branches.values()]
     assert once == sum(lane.epoch for lane in lanes)
     key = ("static", 0.2, 4, 80, None)
     assert found.lane(key, 0) is found.trunks[0]  # never switched on: the backbone
-    alone = [scratch(key, 0).epochs[0] for key in (("static", 0.5, 1, 2, None), ("dynamic", 0.5, 1, 0.3, None))]
-    keys = [("static", 0.5, 1, 2, None), ("dynamic", 0.5, 1, 0.3, None)]
-    assert alone == [sum(lane.epoch for lane in found._runs(key, 0)) for key in keys]
+    for key, seed in TEN:
+        epochs = sorted(run.lanes[seed].epoch for run in scratch(key, seed))
+        assert epochs == sorted(lane.epoch for lane in found._runs(key, seed))
+
+
+def with_times(found, seconds):
+    """As if every epoch of a lane's own had taken so long."""
+
+    def _timed(lanes):
+        return {k: dataclasses.replace(x, times=(seconds(x),) * (x.epoch - x.born)) for k, x in lanes.items()}
+
+    return dataclasses.replace(found, trunks=_timed(found.trunks), branches=_timed(found.branches))
+
+
+def test_wall_time_is_told_against_runs_from_scratch(found) -> None:
+    trained, _, every = found.epochs
+    even = with_times(found, lambda lane: 1.0)
+    assert even.seconds == (trained, every)
+    assert f"wall time: {trained} s; {every:,} s if every cell began from scratch" in even.table().notes[0]
+    slow = with_times(found, lambda lane: 3.0 if lane.role == "branch" else 1.0)
+    own = sum(lane.epoch - lane.born for lane in slow._scratch if lane.role == "branch")
+    assert slow.seconds == (trained + 2 * sum(x.epoch - x.born for x in slow.branches.values()), every + 2 * own)
+    spent, whole = found.seconds
+    assert spent > 0 and whole > 0
+    slowest = found.trunks[0].times
+    late = dataclasses.replace(found.trunks[0], times=(slowest[0] + 1e3, *slowest[1:]))  # the epoch that compiles
+    later = dataclasses.replace(found, trunks={**found.trunks, 0: late})
+    assert later.seconds == pytest.approx((spent + 1e3, whole))
+
+
+def test_folders_from_before_times_were_kept_say_nothing_of_them(tmp_path) -> None:
+    small = Grid(lams=(0.2,), ns=(1,), thresholds=(0, 1), gaps=(), spans=())
+    how = {"config": {**CONFIG, "epochs": 2}, "out": tmp_path}
+    assert mdvt_grid(MODEL, DATA, small, **how).seconds == pytest.approx(mdvt_grid(MODEL, DATA, small, **how).seconds)
+    for path in tmp_path.glob("branches/*/branch.json"):
+        about = json.loads(path.read_text())
+        del about["times"]
+        path.write_text(json.dumps(about))
+    for path in tmp_path.glob("trunks/checkpoints/*.json"):
+        lanes = json.loads(json.loads(path.read_text())["body"])["lanes"]
+        body = json.dumps({"lanes": [{k: v for k, v in lane.items() if k != "times"} for lane in lanes]})
+        path.write_text(json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}))
+    again = mdvt_grid(MODEL, DATA, small, **how)
+    assert again.seconds is None and "wall time" not in again.table().notes[0]
 
 
 def test_tables_and_claims(found) -> None:
@@ -109,18 +174,35 @@ def test_a_killed_grid_continues(tmp_path, monkeypatch, mdvt) -> None:
         mdvt_grid(MODEL, DATA, small, out=tmp_path, **how)
 
 
+def held(grid, config) -> tuple[int, int]:
+    """What the grid's programs of several branches hold, and what each branch adds."""
+    bound = trainer(with_mdvt(MODEL, lam=grid.lams[0], n=max(grid.ns)), DATA.for_training(), TrainConfig(**config))
+    lane = dataclasses.replace(bound.start(0), numbers=(("lam", 0.2), ("taken", 1)))
+    fixed, each = bound.held(lane)
+    assert bound.program_bytes([lane] * 5) <= 1.02 * (fixed + 5 * each)
+    assert each > 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(lane.train))  # temporaries count
+    return fixed, each
+
+
 def test_branches_in_one_program_are_branches_alone(tmp_path) -> None:
     """λ, n and the epoch of activation differ; programs hold four, so the last is filled up."""
     small = Grid(lams=(0.1, 0.5), ns=(1, 4), thresholds=(0, 3, 5), gaps=(), spans=())
     config = {**CONFIG, "epochs": 7, "patience": 9}
     alone = mdvt_grid(MODEL, DATA, small, config=config)
-    held = sum(leaf.nbytes for leaf in jax.tree.leaves((alone.trunks[0].best, alone.trunks[0].best)))
+    fixed, each = held(small, config)
     for _ in range(2):  # the second time everything is read
-        found = mdvt_grid(MODEL, DATA, small, config=config, out=tmp_path, memory=12 * held)
+        found = mdvt_grid(MODEL, DATA, small, config=config, out=tmp_path, memory=fixed + 4 * each)
         assert found.branches.keys() == alone.branches.keys()
         for key, lane in alone.branches.items():
+            assert len(found.branches[key].times) == lane.epoch - lane.born
             losses, others = ([record["loss"] for record in one.history] for one in (lane, found.branches[key]))
             np.testing.assert_allclose(losses, others, rtol=2e-4)
+
+
+def test_a_branch_that_does_not_fit_is_told() -> None:
+    small = Grid(lams=(0.2,), ns=(1,), thresholds=(0,), gaps=(), spans=())
+    with pytest.raises(ConfigError, match=r"memory is 6.1e-05 GB but one run in it needs .*; give that, or 0 to"):
+        mdvt_grid(MODEL, DATA, small, config={**CONFIG, "epochs": 1}, memory=1 << 16)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +295,7 @@ def test_a_cell_that_diverges_is_left_out(memory, tmp_path, monkeypatch) -> None
     assert "Chosen on valid" in found.claims("recall@5")
     count = len(tried)
     assert mdvt_grid(MODEL, DATA, small, **how).finished == found.finished
-    assert len(tried) == count + 1 + bool(memory)  # the trunk is read by training it no further
+    assert len(tried) == count + 1  # the trunk is read by training it no further
 
 
 def test_a_strategy_that_always_diverges_is_told(found) -> None:

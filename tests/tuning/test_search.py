@@ -74,6 +74,21 @@ def test_virtual_triplets_are_searched_too() -> None:
     assert [trial.result.model.n for trial in found.trials] == [1, 4]  # pyright: ignore
 
 
+def test_thresholds_are_searched_one_by_one() -> None:
+    found = search("bpr", DATA, {"warmup.thresholds": [0, 1]}, given=GIVEN | {"warmup.strategy": "static"}, quiet=True)
+    since = [trial.result.lanes[0].warmup.since for trial in found.trials]  # pyright: ignore
+    assert since == [0, 1]
+
+
+def test_amr_is_searched_too(tmp_path) -> None:
+    """Around the backbone, inside virtual triplets; what is trained is read back."""
+    given = {**GIVEN, "warmup.strategy": "dynamic", "amr.modalities": "image", "config.epochs": 1}
+    for _ in range(2):
+        found = search("vbpr", DATA, {"amr.eps": [0.1, 0.5]}, given=given, out=tmp_path, quiet=True)
+        inner = [trial.result.model.backbone for trial in found.trials]  # pyright: ignore
+        assert inner == [jmmrec.with_amr(jmmrec.Vbpr(embed_dim=4), eps=eps, modalities="image") for eps in (0.1, 0.5)]
+
+
 @pytest.mark.parametrize(
     ("over", "how", "word"),
     [
@@ -87,6 +102,8 @@ def test_virtual_triplets_are_searched_too() -> None:
         ({"model.reg": ["abc"]}, {}, "reg is 'abc'"),
         ({"model.embed_dim": [1.5]}, {}, "embed_dim is 1.5; it must be a whole number"),
         ({"config.batch_size": [1e3]}, {}, "batch_size is 1000.0; it must be a whole number"),
+        ({"amr.bogus": [1]}, {}, "AMR has no option 'bogus'"),
+        ({"warmup.strategy": ["hybrid"], "mdvt.variant.bogus": [1]}, {}, "variant has no option 'bogus'; it has aggr"),
         ({"warmup.strategy": ["hybrid"], "mdvt.bogus": [1]}, {}, "MDVT has no option 'bogus'"),
     ],
 )
