@@ -54,6 +54,11 @@ def seed_text(seeds: Sequence[int]) -> str:
 
 
 def shared_facts(evaluations: Mapping[str, EvaluationLike]) -> dict[str, object]:
+    """Split, mask and number of users of all of them, and their seeds where these are the same.
+
+    Raises:
+      JmmrecError: none, or another split, mask or set of users.
+    """
     if not evaluations:
         raise JmmrecError("there is no evaluation to compare; give at least one.")
     first = next(iter(evaluations.values()))
@@ -77,6 +82,7 @@ def shared_facts(evaluations: Mapping[str, EvaluationLike]) -> dict[str, object]
 
 
 def check_metrics(evaluations: Mapping[str, EvaluationLike], metrics: Sequence[str]) -> None:
+    """Raises `ConfigError` for a metric that one of them lacks."""
     for name, evaluation in evaluations.items():
         for metric in metrics:
             if metric not in evaluation.per_user or metric not in evaluation.per_seed:
