@@ -115,9 +115,9 @@ def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, run
 
 
 def needed(cells: Sequence[Cell]) -> list[Cell]:
-    """Those that no other one of them holds."""
-    keys = {cell.key for cell in cells}
-    return [cell for cell in cells if not any(other.key in keys for other, _ in cell.held)]
+    """Those that no other one of them holds, each once, however many rows it fills."""
+    found = {cell.key: cell for cell in cells}
+    return [cell for cell in found.values() if not any(other.key in found for other, _ in cell.held)]
 
 
 def collect(

@@ -28,8 +28,7 @@ AT_ONCE = (("strategy", "static"), ("thresholds", (0,)))
 def cells(folder: str, model: str) -> Sequence[Cell]:
     """The backbone, MDVT, and four rows of which the best setting on valid is shown."""
     plus, usual = "MDVT+ (w p)", BEST_N.get(model, 2)
-    made = [PLAIN, dataclasses.replace(MDVT, rows=(*MDVT.rows, ("", plus)))]
-    made += [Cell(f"hybrid-n{n}", (("", plus),), HYBRID, (("n", n),)) for n in NS if n != usual]
+    made = [PLAIN, MDVT]
     for tau in TAUS:
         over = (("variant", (("tau", tau),)),)
         made.append(Cell(f"hybrid-tau{tau}-n0", (("", "MDVT (w p w/o n)"),), HYBRID, (("n", 0), *over)))
@@ -40,7 +39,8 @@ def cells(folder: str, model: str) -> Sequence[Cell]:
                 least = (("variant", (("tau", tau), ("n_min", n_min))),)
                 key = f"hybrid-tau{tau}-n{n_min}to{n}"
                 made.append(Cell(key, (("", plus),), HYBRID, (("n", n), *least)))
-    return made
+    made.append(dataclasses.replace(MDVT, rows=(("", plus),)))
+    return made + [Cell(f"hybrid-n{n}", (("", plus),), HYBRID, (("n", n),)) for n in NS if n != usual]
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
