@@ -7,7 +7,8 @@ triplets, the k-th best with the k-th worst, summed; without scaling the model's
 
     python experiments/mdvt/fig3.py --data DATA --only lfm2k --seeds 0:3
 Four runs a seed and model, 3 to 5 minutes and 1 GB each for FREEDOM on Last.fm-2K, on one busy core; GPU: not run. Two
-of the paper's five models by default, others by --models.
+of the paper's five models by default, others by --models. Expect no differences: the virtual loss is soon too small to
+matter (docs/mdvt.md).
 """
 
 import sys
