@@ -239,15 +239,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(BY_NAME), choices=list(BY_NAME))
     parser.add_argument("--seeds", type=seeds_of, help="0:5, or 0,3,7, or one, instead of each study's own")
     parser.add_argument("--plain", action="store_true", help="the backbone alone")
+    models = sorted({study.model for study in STUDIES})
+    parser.add_argument("--models", nargs="*", default=models, choices=models)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
     parser.add_argument("--report", action="store_true", help="train nothing, write the tables of what is there")
     parser.add_argument("--note", default="", help="a sentence for the page, e.g. what has not been run")
     given = parser.parse_args()
     jobs = []
-    for name in () if given.report else given.only:
+    asked = [name for name in given.only if BY_NAME[name].model in given.models]
+    for name in () if given.report else asked:
         seeds = given.seeds or range(BY_NAME[name].seeds)
         jobs += [(name, seed, given.data, given.runs, given.plain) for seed in seeds]
-    carry_out(train, jobs, given.jobs)
+    carry_out(train, jobs, given.jobs, given.budget)
     found = {study.name: collect(study, given.data, Path(given.runs)) for study in STUDIES}
     table = [row for study in STUDIES for row in rows(study, found[study.name])]
     costs = {name: tuple(f["epochs"]) for name, f in found.items() if f["epochs"] is not None}
