@@ -5,7 +5,8 @@ larger ones. On LGMRec the published rule switches on at the first check whateve
 
     python experiments/mdvt/table5.py --data DATA --only lfm2k --seeds 0:3
 Reads what grid.py has trained, or trains the part with the paper's λ and n, in the time said there; GPU: not run.
-Expect no difference on Last.fm-2K: FREEDOM's loss falls so evenly that every g switches on after the same epoch.
+Expect no difference on Last.fm-2K: FREEDOM's loss falls by less than a tenth at the first look already, so every g
+switches on there.
 """
 
 import sys
