@@ -191,18 +191,24 @@ def above_lightgcn(rows: Rows) -> tuple[str, str]:
 
 
 def first_of_all(others: int, rates: Sequence[float] = (0.9,)) -> Rule:
-    """CI²MG against the best of so many others at these rates, Recall@20; decided where all of them are there."""
+    """CI²MG against the best of so many others at these rates, Recall@20; decided where all of them are there.
+
+    Where CI²MG was trained only with prototypes, that is what is compared.
+    """
 
     def ours(rows: Rows) -> tuple[str, str]:
         told, found = [], []
         rows = [r for r in rows if r["metric"] == "recall@20" and float(r["rate"]) in rates]
         for data, rate in dict.fromkeys((r["data"], r["rate"]) for r in rows):
             here = [r for r in rows if (r["data"], r["rate"]) == (data, rate)]
-            mine, *rest = sorted(here, key=lambda r: r["model"] != "CI2MG")
-            if mine["model"] == "CI2MG" and rest:
+            own = sorted((r for r in here if r["model"].startswith("CI2MG")), key=lambda r: len(r["model"]))
+            rest = [r for r in here if r not in own]
+            if own and rest:
+                mine = own[0]
                 best = max(rest, key=lambda r: float(r["mean"]))
+                name = mine["model"].replace("2", "²")
                 told.append(
-                    f"{data}, {100 * float(rate):.0f} %: CI²MG {spread(mine)}, {best['model']} {spread(best)}, "
+                    f"{data}, {100 * float(rate):.0f} %: {name} {spread(mine)}, {best['model']} {spread(best)}, "
                     f"best of {len(rest)} others"
                 )
                 above = float(mine["low95"]) > float(best["high95"])

@@ -51,7 +51,16 @@ class Cell:
         """The model."""
         import jmmrec.models
 
-        return jmmrec.models.make(self.model, **{k: dict(v) if isinstance(v, tuple) else v for k, v in self.options})
+        return jmmrec.models.make(self.model, **nested(self.options))
+
+
+def nested(pairs: Any) -> Any:
+    """Tuples of pairs as dictionaries, anything else as it is.
+
+    >>> nested((("ot", (("delta", "none"),)), ("task", False)))
+    {'ot': {'delta': 'none'}, 'task': False}
+    """
+    return {name: nested(value) for name, value in pairs} if isinstance(pairs, tuple) else pairs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,6 +54,7 @@ def plot_history(
             _draw_activation(axes, seeds, key, COLOURS[k % len(COLOURS)])
         axes.set_title(_label(key), loc="left")
         axes.set_xlabel("epoch")
+        axes.locator_params("x", integer=True)
     _legend(figure, histories)
     return _saved(figure, path)
 

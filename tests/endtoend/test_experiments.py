@@ -15,6 +15,7 @@ import pytest
 
 from experiments import baselines, below_lightgcn, claims, compare, ledger, shelf, verdicts
 from experiments.ci2mg import fig3, study, table1, table3
+from experiments.ci2mg import table2 as eleven
 from experiments.mdvt import fig3 as ablation
 from experiments.mdvt import fig4, fig5, fig6, fig7_8, fig9, mining, table2, table4, table5, table6_7
 from experiments.mdvt import grid as mdvt_grid
@@ -98,6 +99,8 @@ def test_ci2mg(folder, monkeypatch) -> None:
     assert (folder / "fig3.png").stat().st_size > 1000
     with pytest.raises(SystemExit, match="nothing is finished"):
         table3.run([*command, "--report", "--rates", "0.6"])
+    quick = {cell.label: cell for cell in eleven.CELLS}[eleven.QUICK].made()
+    assert (quick.ot.sinkhorn.mode, quick.terms.negatives) == ("prototype:64", "batch")
 
 
 @pytest.fixture
@@ -312,6 +315,10 @@ def test_the_ledger_decides_nothing_that_cannot_be_told() -> None:
         == "does not"
     )
     assert verdicts.first_of_all(10)([one]) == verdicts.warmups("toy")([]) == ("", "open")
+    quick = one | {"model": eleven.QUICK} | told[1]
+    assert verdicts.first_of_all(10)([*all_rows, quick]) == verdicts.first_of_all(10)(all_rows)
+    said, found = verdicts.first_of_all(10)([quick | told[0], *all_rows[1:]])
+    assert found == "holds" and "CI²MG, prototypes 0.2000" in said  # said by its name where it stands alone
 
 
 def test_claims_about_two_rows_read_their_own_comparison() -> None:
