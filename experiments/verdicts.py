@@ -98,7 +98,8 @@ def differences(
         ]
         seeds = next(iter(found.values()))["seeds"]
         name = metric.replace("recall", "R").replace("ndcg", "N")
-        said = f"{name}, {seeds} seed{'s' * (seeds != '1')}: {', '.join(told)}"
+        how = ", dynamic warm-up" if next(iter(found.values())).get("warmup") else ""
+        said = f"{name}, {seeds} seed{'s' * (seeds != '1')}{how}: {', '.join(told)}"
         return said, decided(list(found.values()), gap, sign)
 
     return ours

@@ -71,6 +71,25 @@ FULL = Cell(
 HYBRID = (("strategy", "hybrid"), ("gap", 0.1), ("span", 2))
 MDVT = Cell("hybrid", (("", "MDVT"),), HYBRID, (), held=((FULL, "hybrid"),))
 PLAIN = Cell("plain", (("", "backbone"),), held=((FULL, "none"), (MDVT, "none")))
+DYNAMIC = (("strategy", "dynamic"), ("gap", 0.1))
+
+
+def lone(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells with the dynamic warm-up in place of a search: one run each instead of a trunk and its branches."""
+    made = []
+    for cell in cells:
+        if cell.warmup == FULL.warmup:
+            labels = dict(cell.rows)
+            made += [PLAIN] if "none" in labels else []
+            own = dataclasses.replace(cell, key="dynamic", rows=(("", labels["dynamic"]),), held=((cell, "dynamic"),))
+        elif cell.warmup == HYBRID:
+            held = tuple((other, "dynamic") for other, outcome in cell.held if outcome == "hybrid")
+            own = dataclasses.replace(cell, key=cell.key.replace("hybrid", "dynamic"), held=held)
+        else:
+            made.append(cell)
+            continue
+        made.append(dataclasses.replace(own, warmup=DYNAMIC))
+    return made
 
 
 def train(folder: str, model: str, cell: Cell, refresh: str, seed: int, data: str, runs: str, epochs: int) -> str:
@@ -116,8 +135,12 @@ def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, run
 
 def needed(cells: Sequence[Cell]) -> list[Cell]:
     """Those that no other one of them holds, each once, however many rows it fills."""
-    found = {cell.key: cell for cell in cells}
-    return [cell for cell in found.values() if not any(other.key in found for other, _ in cell.held)]
+
+    def run(cell: Cell) -> tuple[str, Any]:
+        return cell.key, dict(cell.mdvt or ()).get("refresh")
+
+    found = {run(cell): cell for cell in cells}
+    return [cell for cell in found.values() if not any(run(other) in found for other, _ in cell.held)]
 
 
 def collect(
@@ -223,6 +246,9 @@ def mined(refresh: str) -> str:
     return "Mined once an epoch." if refresh == "epoch" else "Mined for every batch."
 
 
+WARMED = {"": "", "dynamic": "The dynamic warm-up, one run, in place of every search over warm-ups."}
+
+
 def asked(about: str) -> argparse.ArgumentParser:
     """The options that all of MDVT's experiments have; `data` may be the folder of one data set."""
     parser = options(about, "runs/mdvt", seeds="0:5", jobs=2)
@@ -254,9 +280,11 @@ def main(
         backbone. tables: of the paper, whose numbers stand beside ours. names: our label -> the
         paper's. plot: from (data, model) -> label -> runs, and a stem, the figures' file names.
     """
-    given = asked(about).parse_args(arguments)
+    parser = asked(about)
+    parser.add_argument("--warmup", default="", choices=("dynamic",), help="one run in place of each warm-up search")
+    given = parser.parse_args(arguments)
     (root, chosen), backbones = places(given.data, given.only, folders), given.models or models
-    seeds = given.seeds
+    seeds, plans = given.seeds, lone if given.warmup else list
     if plot:
         check_figures()
     jobs = [
@@ -264,24 +292,25 @@ def main(
         for seed in seeds
         for folder in chosen
         for model in backbones
-        for cell in needed(cells(folder, model))
+        for cell in needed(plans(cells(folder, model)))
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     every, lines, drawn = [], [], {}
     for folder in chosen:
         for model in backbones:
-            plan = cells(folder, model)
+            plan = plans(cells(folder, model))
             found, keys = collect(folder, model, plan, given.refresh, seeds, given.runs, given.epochs)
             if found:
                 drawn[folder, model] = found
                 made = measured(evaluations(found, metrics), metrics, base, against)
                 made = rows((folder, model), made, paper(tables), names)
                 how = {label: {"setting": keys[label], **trained(parts)} for label, parts in found.items()}
-                same = {"refresh": given.refresh, "epochs": given.epochs}
+                same = {"refresh": given.refresh, "epochs": given.epochs, "warmup": given.warmup}
                 every += [row | how[row["row"]] | same for row in made]
                 lines += section(made, metrics) + choices(plan, keys)
     used = [r.folder for found in drawn.values() for parts in found.values() for r, _ in parts]
-    source = provenance(called(f"mdvt/{name}.py", arguments), f"{mined(given.refresh)} {given.note}", used)
+    note = " ".join(filter(None, (mined(given.refresh), WARMED[given.warmup], given.note)))
+    source = provenance(called(f"mdvt/{name}.py", arguments), note, used)
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)
     print("\n".join(lines))
     figures = [f"![{title}]({file})\n" for file in (plot(drawn, written.with_suffix("")) if plot else ())]

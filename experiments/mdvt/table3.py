@@ -7,7 +7,8 @@ audio, text, whisper.
 
     python experiments/mdvt/table3.py --data DATA --models freedom --seeds 0:3
 Thirteen hybrid searches a seed on Last.fm-2K, nine on TikTok, each a trunk and five branches: by the time of grid.py's
-runs about 12 minutes of one core each for FREEDOM on Last.fm-2K. GPU: not run.
+runs about 12 minutes of one core each for FREEDOM on Last.fm-2K. `--warmup dynamic` trains one run in place of each
+search, 2 minutes. GPU: not run.
 """
 
 import sys

@@ -8,7 +8,8 @@ without any) is in docs/mdvt.md. Rows without n are mined for every batch, the o
 
     python experiments/mdvt/table6_7.py --data DATA --only lfm2k --models freedom --seeds 0:2
 59 runs a seed, 54 of them hybrid searches. By the time of grid.py's runs 11 hours of one core a
-seed for FREEDOM on Last.fm-2K; not run yet, on no machine.
+seed for FREEDOM on Last.fm-2K; not run yet, on no machine. `--warmup dynamic` trains one run in place of each search, a
+fifth of that.
 """
 
 import dataclasses

@@ -141,6 +141,27 @@ def test_mdvt_table2_and_what_shares_its_runs(folder, mdvt_command) -> None:
     assert often == {f"{label} mined for every batch": label for label in labels[1:]}
     new = [path.parent.name for path in (folder / "runs").rglob("run.json") if path not in before]
     assert sorted(new) == [f"amazon_scientific-vbpr-mdvt-batch-3epochs-seed{seed}" for seed in (0, 1)]
+    assert mdvt.needed(mining.cells("", "")) == [mdvt.FULL, mining.OFTEN]  # where none is there both halves are
+
+
+def test_mdvt_with_one_run_in_place_of_each_search(folder, mdvt_command) -> None:
+    mining.run([*mdvt_command, "--warmup", "dynamic"])
+    rows = {row["row"]: row for row in table_of(folder, "mining") if row["metric"] == "recall@10"}
+    labels = ["backbone", "+MDVT (D)", "+MDVT (D) mined for every batch"]
+    assert list(rows) == labels and {row["warmup"] for row in rows.values()} == {"dynamic"}
+    assert rows[labels[2]]["other"] == labels[1] and rows[labels[0]]["setting"] == "plain"
+    assert "one run, in place of every search" in (folder / "results" / "mdvt_mining.md").read_text()
+    before = list((folder / "runs").iterdir())
+    assert sorted(path.name for path in before) == [
+        f"amazon_scientific-vbpr-{name}-3epochs-seed{seed}" for name in ("dynamic-batch", "dynamic-epoch", "plain")
+        for seed in (0, 1)
+    ]  # fmt: skip
+    sources.run([*mdvt_command, "--warmup", "dynamic", "--report"])  # its MDVT is one of those runs
+    assert {row["row"]: row["mean"] for row in table_of(folder, "table3") if row["metric"] == "recall@10"} == {
+        "backbone": rows[labels[0]]["mean"], "MDVT": rows[labels[1]]["mean"]
+    }  # fmt: skip
+    searched = [cell for cell in table6_7.cells("", "vbpr") if cell.warmup == mdvt.HYBRID]
+    assert [cell.key for cell in mdvt.lone(searched)] == [c.key.replace("hybrid", "dynamic") for c in searched]
 
 
 def test_mdvt_variants(folder, mdvt_command) -> None:
