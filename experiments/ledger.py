@@ -6,9 +6,12 @@ is not there is open.
 """
 
 import ast
+import collections
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,10 +33,26 @@ a folder with one for each, in any layout that `jmmrec.load` reads. Pages with f
 one or more go the other way at p < .05; else "cannot be told". For other users and other seeds
 (`jmmrec.report.crossed_test`), Holm's correction within a claim; one seed tells nothing. Numbers in brackets are 95 %
 intervals, of the difference where a claim is about one.
-
-| claim | says | paper | ours | what differs | verdict |
-| --- | --- | --- | --- | --- | --- |
 """
+
+
+NEVER = "cannot be tested here"
+COUNTED = {
+    "holds": "hold", "partly": "hold in part", "does not": "do not hold",
+    "cannot be told": "cannot be told from our runs", "no claim": "only shown", "open": "not run yet",
+    NEVER: "cannot be tested here",
+}  # fmt: skip
+
+
+class Entry(NamedTuple):
+    """A claim beside what we find."""
+
+    where: str
+    says: str
+    paper: str
+    ours: str
+    differs: str
+    verdict: str
 
 
 def read(name: str) -> Rows:
@@ -45,17 +64,41 @@ def read(name: str) -> Rows:
         return list(csv.DictReader(file))
 
 
-def line(claim: Claim) -> str:
-    """A claim as a row of the page."""
+def entry(claim: Claim) -> Entry:
+    """A claim with what we find, and its verdict."""
     rows = read(claim.file)
     told, found = claim.ours(rows) if rows or not claim.file else ("", "open")
     once = "; mined once an epoch" if told and {row.get("refresh") for row in rows} == {"epoch"} else ""
-    cells = (claim.where, claim.says, claim.paper, told or "not run yet", claim.differs + once, found)
-    return f"| {' | '.join(cells)} |"
+    return Entry(claim.where, claim.says, claim.paper, told, claim.differs + once, found)
 
 
-def scripts() -> list[str]:
-    """A line for each script: what its docstring says first, and its results if there are any."""
+def table(heads: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; `heads` are words between bars.
+
+    >>> table("claim|verdict", [("MDVT, Table 2", "open")])
+    ['| claim | verdict |', '| --- | --- |', '| MDVT, Table 2 | open |']
+    """
+    names = heads.split("|")
+    return [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows)]
+
+
+def judged(entries: Sequence[Entry]) -> list[str]:
+    """The claims: those that our runs speak of, those not run yet, those that nothing here can decide."""
+    counts = collections.Counter(one.verdict for one in entries)
+    told = ", ".join(f"{counts[verdict]} {name}" for verdict, name in COUNTED.items() if counts[verdict])
+    run = [one for one in entries if one.verdict not in ("open", NEVER)]
+    return [
+        f"{len(entries)} claims: {told}.", "", "### What our runs say", "",
+        *table("claim|says|paper|ours|what differs|verdict", run),
+        "", "### Not run yet", "",
+        *table("claim|says|paper|what differs", [one[:3] + one[4:5] for one in entries if one.verdict == "open"]),
+        "", "### Cannot be tested here", "",
+        *table("claim|says|why", [(one.where, one.says, one.differs) for one in entries if one.verdict == NEVER]),
+    ]  # fmt: skip
+
+
+def scripts() -> list[tuple[str, str, str]]:
+    """A row for each script: what its docstring says first, and its results if there are any."""
     lines = []
     for path in [*sorted(HERE.glob("*.py")), *sorted(HERE.glob("*/*.py"))]:
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
@@ -65,15 +108,20 @@ def scripts() -> list[str]:
         stem = path.stem if alone else f"{path.parent.name}_{path.stem}"
         page = RESULTS / f"{stem}.md"
         result = f"[{page.name}](results/{page.name})" if page.exists() else "not run yet"
-        lines.append(f"| `{path.relative_to(HERE)}` | {' '.join(text.split(chr(10) * 2)[0].split())} | {result} |")
+        lines.append((f"`{path.relative_to(HERE)}`", " ".join(text.split("\n\n")[0].split()), result))
     return lines
 
 
 def ledger() -> str:
     """The whole page."""
-    table = "\n".join(map(line, CLAIMS))
-    heads = ["", "", "## Scripts", "", "| script | what | results |", "| --- | --- | --- |"]
-    return HEAD + table + "\n".join([*heads, *scripts()]) + "\n"
+    lines = [
+        *judged([entry(claim) for claim in CLAIMS]),
+        "",
+        "## Scripts",
+        "",
+        *table("script|what|results", scripts()),
+    ]
+    return HEAD + "\n" + "\n".join(lines) + "\n"
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ def differences(
         if not found:
             return "", "open"
         others = dict.fromkeys("backbone" if gap == "minus_base" else row["other"] for row in found.values())
-        told = [f"{other} {float(mine[other]['mean']):.4f}" for other in others if other in mine]
+        told = [f"{other} {float(mine[other]['mean']):.4f}" for other in others if other in mine and other not in found]
         gaps = [f" ({row[low]} to {row[high]})" if row[low] else "" for row in found.values()]
         told += [
             f"{label} {float(row['mean']):.4f}{more}" for (label, row), more in zip(found.items(), gaps, strict=True)
