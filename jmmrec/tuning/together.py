@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -35,6 +35,18 @@ class Setting:
     given: Mapping[str, Any]
 
 
+class Member(NamedTuple):
+    """A setting in a group.
+
+    Attributes:
+      bound: its trainer, as it would be alone. numbers: what is its own, by its place in the model. warmup: its own.
+    """
+
+    bound: Trainer
+    numbers: dict[str, float]
+    warmup: WarmupConfig
+
+
 def setting_of(backbone: Backbone, parts: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> Setting:
     """What `fit` would train of these options.
 
@@ -49,10 +61,14 @@ def setting_of(backbone: Backbone, parts: Mapping[str, Mapping[str, Any]], given
 def number_of(model: Backbone, name: str) -> str | None:
     """Where an option stands in a model, as `with_numbers` takes it; None unless it is a number by default.
 
+    MDVT's n is one as `taken`: its items are the first ones of a larger n.
+
     >>> from jmmrec.models import Vbpr
     >>> number_of(with_mdvt(Vbpr()), "model.reg"), number_of(Vbpr(), "model.embed_dim")
     ('backbone.reg', None)
     """
+    if name == "mdvt.n" and isinstance(model, Mdvt):
+        return "taken" if model.n and model.variant.choose != "similar_frequent" else None
     part, _, option = name.partition(".")
     kind = {"mdvt": Mdvt, "amr": Amr, "model": Backbone}.get(part)
     path, holder = "", model
@@ -68,11 +84,12 @@ def number_of(model: Backbone, name: str) -> str | None:
 
 def groups(
     dataset: Dataset, settings: Mapping[int, Setting], tell: Callable[[str], None]
-) -> Iterator[dict[int, tuple[Trainer, dict[str, float]]]]:
-    """Settings that may share a program: number -> its trainer, and its own numbers by their place in the model.
+) -> Iterator[dict[int, Member]]:
+    """Settings that may share a program, by their number.
 
     They agree in all that is no number and in what the model prepares, and the model's program takes these numbers as
-    arguments. What stands alone in its group is left out, and so is what searches its warm-up.
+    arguments; when virtual triplets come in is each run's own affair. What stands alone in its group is left out, and
+    so is what searches its warm-up.
     """
     left = {number: one for number, one in settings.items() if not one.warmup.searches}
     apart: set[str] = set()
@@ -82,7 +99,7 @@ def groups(
         same = {n: one for n, one in left.items() if _others(one, names) == _others(first, names)}
         varied = [name for name in names if len({one.given[name] for one in same.values()}) > 1]
         found = _prepared(dataset, same, varied) if len(same) > 1 else {}
-        if len(found) > 1 and (culprit := _read_early(next(iter(found.values()))[0], first, varied)):
+        if len(found) > 1 and (culprit := _read_early(next(iter(found.values())).bound, first, varied)):
             apart.add(culprit)  # from now on its values are so many groups
             tell(f"{culprit} is read while a program is built, so settings that differ in it train apart.")
             continue
@@ -98,12 +115,13 @@ def _numbers(one: Setting) -> list[str]:
 
 
 def _others(one: Setting, names: Sequence[str]) -> dict[str, Any]:
-    return {name: "a number" if name in names and name in _numbers(one) else one.given[name] for name in one.given}
+    free = {*names} & {*_numbers(one)}
+    if isinstance(one.model, Mdvt):
+        free |= {name for name in one.given if name.startswith("warmup.")}
+    return {name: "its own" if name in free else value for name, value in one.given.items()}
 
 
-def _prepared(
-    dataset: Dataset, same: Mapping[int, Setting], varied: Sequence[str]
-) -> dict[int, tuple[Trainer, dict[str, float]]]:
+def _prepared(dataset: Dataset, same: Mapping[int, Setting], varied: Sequence[str]) -> dict[int, Member]:
     """The settings that prepare what the first one does, and hold it together."""
     data, found = dataset.for_training(), {}
     leader: Trainer | None = None
@@ -113,7 +131,8 @@ def _prepared(
         elif not _equal(leader.static, one.model.prepare(data)):
             continue
         numbers = {place: float(one.given[name]) for name in varied if (place := number_of(one.model, name))}
-        found[number] = dataclasses.replace(leader, model=one.model, config=one.config), numbers
+        own = dataclasses.replace(leader, model=one.model, config=one.config)
+        found[number] = Member(own, numbers, one.warmup)
     return found
 
 
@@ -136,10 +155,7 @@ def _equal(first: Any, other: Any) -> bool:
 
 
 def train_together(
-    group: Mapping[int, tuple[Trainer, Mapping[str, float]]],
-    warmup: WarmupConfig,
-    seeds: Sequence[int],
-    memory: int,
+    group: Mapping[int, Member], seeds: Sequence[int], memory: int
 ) -> Iterator[tuple[int, Trainer, list[Lane]]]:
     """Trains a group, all its seeds too, in programs of as many as `memory` bytes hold.
 
@@ -151,22 +167,29 @@ def train_together(
       ConfigError: not even one fits.
     """
     jobs = [(number, seed) for number in group for seed in seeds]
-    leader = group[jobs[0][0]][0]
-    size = min(len(jobs), leader.fitting(_lane(*group[jobs[0][0]], warmup, *jobs[0]), memory))
-    bound = dataclasses.replace(leader, config=dataclasses.replace(leader.config, seeds_per_program=size))
+    bound = _roomiest(group)
+    size = min(len(jobs), bound.fitting(_lane(bound, group, *jobs[0]), memory))
+    bound = dataclasses.replace(bound, config=dataclasses.replace(bound.config, seeds_per_program=size))
     done: dict[int, list[Lane]] = {}
     for low in range(0, len(jobs), size):
-        lanes = [_lane(*group[number], warmup, number, seed) for number, seed in jobs[low : low + size]]
+        lanes = [_lane(bound, group, number, seed) for number, seed in jobs[low : low + size]]
         for (number, seed), lane in zip(jobs[low : low + size], train_lanes(bound, lanes), strict=True):
             plain = dataclasses.replace(lane, label=f"seed {seed}", role="plain", numbers=(), rate=None)
             done.setdefault(number, []).append(plain)
             if len(done[number]) == len(seeds):
-                yield number, group[number][0], done.pop(number)
+                yield number, group[number].bound, done.pop(number)
 
 
-def _lane(bound: Trainer, numbers: Mapping[str, float], warmup: WarmupConfig, number: int, seed: int) -> Lane:
-    lane = bound.start(seed, warmup.policy, label=f"setting {number}, seed {seed}", role="branch")
-    return dataclasses.replace(lane, numbers=tuple(numbers.items()), rate=bound.config.learning_rate)
+def _roomiest(group: Mapping[int, Member]) -> Trainer:
+    """The trainer of the program: the largest n of all."""
+    bounds = [member.bound for member in group.values()]
+    return max(bounds, key=lambda bound: bound.model.n if isinstance(bound.model, Mdvt) else 0)
+
+
+def _lane(bound: Trainer, group: Mapping[int, Member], number: int, seed: int) -> Lane:
+    own = group[number]
+    lane = bound.start(seed, own.warmup.policy, label=f"setting {number}, seed {seed}", role="branch")
+    return dataclasses.replace(lane, numbers=tuple(own.numbers.items()), rate=own.bound.config.learning_rate)
 
 
 def kept(

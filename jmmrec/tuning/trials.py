@@ -133,8 +133,8 @@ def search(
       method: `grid` walks through all combinations, `random` draws, `optuna` learns where to look (extra `tune`).
       trials: how many; needed but for a grid. given: options that all trials share.
       out: a folder with a run folder for each trial; called again with the same, the search continues.
-      search_seed: of random and Optuna's proposals. memory: bytes for settings that differ in numbers alone, and for
-        their seeds, to train together in vmapped programs (for accelerators; equal to runs alone within float
+      search_seed: of random and Optuna's proposals. memory: bytes for settings that differ in numbers alone or in
+        when virtual triplets come in, and for their seeds, to train together in vmapped programs (for accelerators; equal to runs alone within float
         tolerance); 0 trains each alone.
 
     Raises:
@@ -242,9 +242,8 @@ def _together(
     found: dict[int, Trial] = {}
     tell = (lambda text: None) if quiet else (lambda text: print(f"jmmrec: {text}", file=sys.stderr))
     for group in groups(dataset, settings, tell):
-        warmup = settings[next(iter(group))].warmup
-        for number, bound, lanes in train_together(group, warmup, seeds, memory):
-            result = kept(bound, warmup, dataset, lanes, paths[number])
+        for number, bound, lanes in train_together(group, seeds, memory):
+            result = kept(bound, group[number].warmup, dataset, lanes, paths[number])
             tell(f"setting {number}: {'diverged' if result is None else f'{lanes[0].epoch} epochs'}")
             scores = {lane.seed: lane.best_score if result else math.nan for lane in lanes}
             found[number] = Trial(dict(proposals[number]), scores, result.epochs[0] if result else 0, result)

@@ -68,6 +68,19 @@ def test_lambda_and_weights_inside_share_one_whenever_they_switch_on(calls) -> N
     same(ours, search("bpr", DATA, over, **how))
 
 
+@pytest.mark.parametrize("refresh", ["batch", "epoch"])
+def test_n_and_the_epoch_of_activation_share_one(calls, refresh: str) -> None:
+    over = {"mdvt.n": [1, 4], "warmup.thresholds": [0, 2]}
+    fixed = {"warmup.strategy": "static", "mdvt.refresh": refresh, "mdvt.variant.aggregate": "mean"}
+    how = {"given": GIVEN | fixed, "quiet": True}
+    ours = search("bpr", DATA, over, **how, memory=ROOM)
+    assert calls == [4]
+    same(ours, search("bpr", DATA, over, **how))
+    active = [[record["virtual_active"] for record in t.result.lanes[0].history] for t in ours.trials]  # pyright: ignore
+    assert active == [[True] * 4, [False, False, True, True]] * 2
+    assert len({trial.result.lanes[0].history[-1]["loss"] for trial in ours.trials}) == 4  # pyright: ignore
+
+
 def test_settings_that_diverge_leave_the_others(tmp_path, calls, monkeypatch) -> None:
     monkeypatch.setattr(Trainer, "fitting", lambda *_: 2)
     over = {"config.learning_rate": [1e30, 1e-3, 2e-3]}
@@ -100,7 +113,20 @@ def grouped(model, over, given) -> tuple[list[list[int]], list[str]]:
         ),
         ("vbpr", {"amr.eps": [0.1, 0.2], "amr.weight": [0.5, 1.0]}, [], "amr.weight is read while a program is built"),
         ("bpr", {"warmup.strategy": ["hybrid"], "model.reg": [0.1, 0.2]}, [], ""),
-        ("bpr", {"warmup.strategy": ["dynamic"], "mdvt.n": [1, 2], "mdvt.lam": [0.1, 0.2]}, [[0, 1], [2, 3]], ""),
+        ("bpr", {"warmup.strategy": ["dynamic"], "mdvt.n": [1, 2], "mdvt.lam": [0.1, 0.2]}, [[0, 1, 2, 3]], ""),
+        ("bpr", {"warmup.strategy": ["none", "dynamic"], "model.reg": [0.1, 0.2]}, [[0, 1], [2, 3]], ""),
+        (
+            "bpr",
+            {"warmup.strategy": ["dynamic"], "mdvt.n": [1, 2], "mdvt.variant.choose": ["similar_frequent"]},
+            [],
+            "",
+        ),
+        (
+            "bpr",
+            {"warmup.strategy": ["dynamic"], "mdvt.variant.tau": [0.5], "mdvt.n": [0, 1, 2]},
+            [[1, 2]],
+            "",
+        ),
         ("bpr", {"model.embed_dim": [2, 4]}, [], ""),
     ],
 )
