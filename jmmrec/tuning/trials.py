@@ -133,9 +133,10 @@ def search(
       method: `grid` walks through all combinations, `random` draws, `optuna` learns where to look (extra `tune`).
       trials: how many; needed but for a grid. given: options that all trials share.
       out: a folder with a run folder for each trial; called again with the same, the search continues.
-      search_seed: of random and Optuna's proposals. memory: bytes for settings that differ in numbers alone or in
-        when virtual triplets come in, and for their seeds, to train together in vmapped programs (for accelerators; equal to runs alone within float
-        tolerance); 0 trains each alone.
+      search_seed: of random and Optuna's proposals.
+      memory: bytes for settings that differ in numbers alone or in when virtual triplets come in, and for their seeds,
+        to train together in vmapped programs (for accelerators; equal to runs alone within float tolerance); 0 trains
+        each alone.
 
     Raises:
       ConfigError: an unknown option, a grid over a range, no number of trials. CheckpointError: another search's
