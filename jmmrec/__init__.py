@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from jmmrec.data import Dataset, Modality, describe, impute, load, save, synthesize, with_missing
     from jmmrec.models import MODELS, BprMf, Freedom, LightGcn, Vbpr
     from jmmrec.result import Result
+    from jmmrec.summary import compare, write_summary
     from jmmrec.train import Amr, Mdvt, TrainConfig, WarmupConfig, with_amr, with_mdvt
 
 __version__ = "0.1.0.dev0"
@@ -18,6 +19,7 @@ _HOME = {
     "jmmrec.data": ("Dataset", "Modality", "describe", "impute", "load", "save", "synthesize", "with_missing"),
     "jmmrec.models": ("MODELS", "BprMf", "Freedom", "LightGcn", "Vbpr"),
     "jmmrec.result": ("Result",),
+    "jmmrec.summary": ("compare", "write_summary"),
     "jmmrec.train": ("Amr", "Mdvt", "TrainConfig", "WarmupConfig", "with_amr", "with_mdvt"),
 }
 _PARTS = (
@@ -28,8 +30,8 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "MODELS", "Amr", "BprMf", "Dataset", "Freedom", "LightGcn", "Mdvt", "Modality", "Result", "TrainConfig", "Vbpr",
-    "WarmupConfig", "describe", "evaluate", "fit", "impute", "load", "open_run", "save", "synthesize", "with_amr",
-    "with_mdvt", "with_missing",
+    "WarmupConfig", "compare", "describe", "evaluate", "fit", "impute", "load", "open_run", "save", "synthesize",
+    "with_amr", "with_mdvt", "with_missing", "write_summary",
 ]  # fmt: skip
 
 

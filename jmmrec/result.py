@@ -12,6 +12,7 @@ import numpy as np
 from jmmrec.data.dataset import Dataset
 from jmmrec.errors import ConfigError, DataError, check_whole
 from jmmrec.models import Backbone, name_of
+from jmmrec.report.tables import Table
 from jmmrec.retrieval import exclusion, extremes
 from jmmrec.train import Evaluation, Lane, TrainConfig, evaluate_split
 from jmmrec.train.checkpoint import write_file
@@ -33,6 +34,16 @@ class Recommendations:
     users: np.ndarray
     items: np.ndarray
     scores: np.ndarray
+
+    def table(self, most: int = 20) -> Table:
+        """The first `most` users and their items."""
+        rows = zip(self.users[:most].tolist(), self.items[:most].tolist(), strict=True)
+        notes = (f"The first {most} of {len(self.users):,} users.",) if len(self.users) > most else ()
+        return Table("", ("user", "items"), tuple((str(u), ", ".join(map(str, found))) for u, found in rows), notes)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.table().html()
 
     def save(self, path: str | Path) -> Path:
         """Writes `.csv` (user, rank, item, score), `.jsonl` (a user a line) or `.parquet`; returns the path.
@@ -104,7 +115,9 @@ class Result:
 
     def __repr__(self) -> str:
         where = f", folder={str(self.folder)!r}" if self.folder else ""
-        return f"Result({self.name}, {self.dataset.name}, seeds={list(self.lanes)}{where})"
+        scores = ", ".join(f"{lane.best_score:.4f}" for lane in self.lanes.values())
+        best = f"valid {self.config.monitor}={scores}, epochs={self.epochs[0]}"
+        return f"Result({self.name}, {self.dataset.name}, seeds={list(self.lanes)}, {best}{where})"
 
     @property
     def name(self) -> str:

@@ -1,10 +1,10 @@
-"""A folder that tells what finished runs found: tables in three forms, figures, and one page with everything."""
+"""What finished runs found: one table; or a folder with tables in three forms, figures, one page with everything."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from jmmrec.errors import ConfigError
+from jmmrec.errors import ConfigError, check_whole
 from jmmrec.report import Table, comparison_table, plot_groups, plot_history
 from jmmrec.report.evaluations import seed_text
 from jmmrec.report.page import facts, figure_html, page
@@ -15,6 +15,63 @@ from jmmrec.train import Evaluation
 from jmmrec.train.record import RunFolder
 
 SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
+
+
+def compare(
+    results: Mapping[str, Result],
+    metrics: Sequence[str] = SHOWN,
+    *,
+    split: str = "test",
+    mask: str = "train",
+    baseline: str | None = None,
+    title: str = "",
+    **how_tested: Unpack[HowTested],
+) -> Table:
+    """Finished runs side by side: mean ± interval over seeds, each tested against one of them.
+
+    Args:
+      results: name shown -> run, all of one data set and split. metrics: columns. split, mask: see
+        `jmmrec.train.evaluate_split`. baseline: whom the others are tested against; default the first.
+      how_tested: `over`, `method`, `spread` and `marks`, see `jmmrec.report.comparison_table`.
+
+    Returns:
+      a table that notebooks show and `print` writes as Markdown; `details` has every difference in numbers.
+
+    Raises:
+      ConfigError: no run, another data set, an unknown metric, split, mask or test, or a K above the number of items.
+
+    >>> import jmmrec
+    >>> runs = {name: jmmrec.fit(name, "synthetic", epochs=1, quiet=True) for name in ("bpr", "lightgcn")}
+    >>> table = jmmrec.compare(runs, ["recall@20"])
+    >>> table.columns, [row[0] for row in table.rows]
+    (('model', 'recall@20'), ['bpr', 'lightgcn'])
+    """
+    found = evaluated(results, metrics, split, mask)
+    base = baseline or next(iter(found))
+    return comparison_table(found, metrics, base if len(found) > 1 else None, title=title, **how_tested)
+
+
+def evaluated(results: Mapping[str, Result], metrics: Sequence[str], split: str, mask: str) -> dict[str, Evaluation]:
+    """Evaluations of runs of one data set with the K and names of these metrics.
+
+    Raises:
+      ConfigError: no run or metric, an unknown one, a K above the number of items, another data set.
+    """
+    if not results:
+        raise ConfigError("there is no run; name at least one.")
+    if not metrics:
+        raise ConfigError("metrics are empty; name at least one, e.g. recall@20.")
+    wanted = [parse_metric(metric) for metric in metrics]
+    base, first = next(iter(results.items()))
+    for name, result in results.items():
+        if result.dataset.split_digest != first.dataset.split_digest:
+            raise ConfigError(
+                f"{name} was trained on another data set or split than {base}; compare runs of the same split."
+            )
+    for _, k in wanted:
+        check_whole("k", k, 1, first.dataset.n_items)
+    how = {"ks": tuple(sorted({k for _, k in wanted})), "metrics": tuple(dict.fromkeys(n for n, _ in wanted))}
+    return {name: result.evaluate(split, mask, **how) for name, result in results.items()}
 
 
 def write_summary(
@@ -40,24 +97,15 @@ def write_summary(
     Raises:
       ConfigError: no run, another data set, an unknown metric or test. JmmrecError: matplotlib is not installed.
     """
-    if not results:
-        raise ConfigError("there is no run to report; name at least one.")
-    wanted = [parse_metric(metric) for metric in metrics]
-    first = next(iter(results.values()))
-    for name, result in results.items():
-        if result.dataset.split_digest != first.dataset.split_digest:
-            raise ConfigError(f"{name} is of another data set or split than {next(iter(results))}; report them apart.")
-    out, base = Path(out), baseline or next(iter(results))
-    how = {"ks": tuple(sorted({k for _, k in wanted})), "metrics": tuple(dict.fromkeys(n for n, _ in wanted))}
     tables, tests = {}, {}
     for split in ("test", "valid"):
-        hidden = "train" if split == "valid" else mask
-        found = {name: result.evaluate(split, hidden, **how) for name, result in results.items()}
+        found = evaluated(results, metrics, split, "train" if split == "valid" else mask)
         tests = tests or found
+        base = baseline or next(iter(found))
         tables[split] = comparison_table(found, metrics, base if len(found) > 1 else None, **how_tested)
     figures = _figures(results, tests, metrics[0])
-    title = title or f"{first.dataset.name}: {', '.join(results)}"
-    return _written(out, title, tables, figures, results)
+    about = next(iter(results.values())).dataset.name
+    return _written(Path(out), title or f"{about}: {', '.join(results)}", tables, figures, results)
 
 
 def _figures(results: Mapping[str, Result], tests: Mapping[str, Evaluation], metric: str) -> dict[str, tuple[Any, str]]:

@@ -25,9 +25,9 @@ LAYERS = (
     ("report",),
     ("result",),
     ("runs",),
-    ("api",),
+    ("api", "summary"),
     ("jmmrec",),  # the package itself, jmmrec/__init__.py
-    ("augment", "doctor", "demo", "interop", "knockout", "summary", "tuning"),
+    ("augment", "doctor", "demo", "interop", "knockout", "tuning"),
     ("cli",),
     ("__main__",),
 )

@@ -103,11 +103,12 @@ def plot_groups(
 def _figure(panels: int) -> "tuple[Figure, list[Axes]]":
     try:
         import matplotlib
-        from matplotlib.figure import Figure
+
+        from jmmrec.report.drawing import Drawing
     except ImportError as error:
         raise JmmrecError("figures need matplotlib, which is not installed: pip install 'jmmrec[plot]'.") from error
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.2 + 4.2 * panels, 3.4), layout="constrained")
+        figure = Drawing(figsize=(1.2 + 4.2 * panels, 3.4), layout="constrained")
         return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 

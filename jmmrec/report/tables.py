@@ -184,6 +184,14 @@ class Table:
             lines.append(f"<details><summary>{html.escape(self.details.title)}</summary>{inside}</details>")
         return "\n".join(lines)
 
+    def __str__(self) -> str:
+        """As Markdown, for `print`."""
+        return self.markdown()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.html()
+
     def save(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes Markdown, CSV or LaTeX, as the ending `.md`, `.csv` or `.tex` says, and returns the path.
 

@@ -47,6 +47,11 @@ class Evaluation:
     left_out: int
     per_group: Mapping[str, Mapping[str, np.ndarray]] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} {value:.4f}" for name, value in self.mean.items())
+        seeds = ", ".join(map(str, self.seeds))
+        return f"Evaluation({self.split}, masked: {self.mask}, seeds: {seeds}; {len(self.users):,} users: {means})"
+
     @property
     def per_seed(self) -> dict[str, np.ndarray]:
         """Every metric averaged over users, and the catalogue measures, (n_seeds,) each."""
