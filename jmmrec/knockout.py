@@ -93,8 +93,16 @@ class ModalityAudit:
         return Table(title, ("modality", "rows", self.metric, "real minus this, 95 %"), tuple(rows), ())
 
     def __str__(self) -> str:
+        return str(self._told())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self._told().html()
+
+    def _told(self) -> Table:
+        """The table with the verdicts below it."""
         modalities = dict.fromkeys(f.modality for f in self.findings)
-        return "\n".join([str(self.table()), *(self.verdict(name) for name in modalities)])
+        return dataclasses.replace(self.table(), notes=tuple(map(self.verdict, modalities)))
 
 
 def audit_modalities(

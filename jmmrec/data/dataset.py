@@ -95,6 +95,10 @@ class Modality:
                 )
             object.__setattr__(self, "similarities", _frozen(np.asarray(self.similarities, np.float32)))
 
+    def __repr__(self) -> str:
+        whole = "" if self.observed.all() else f", {self.observed.mean():.0%} observed"
+        return f"Modality({len(self.features):,} × {self.dim}{whole})"
+
     @property
     def dim(self) -> int:
         """Number of feature columns."""
@@ -125,6 +129,9 @@ class TrainingData:
     name: str
     digest: str
 
+    def __repr__(self) -> str:
+        return _said(self, ("train", "valid"))
+
     def __getattr__(self, attribute: str) -> Any:
         if attribute == "test":
             raise AttributeError(
@@ -154,6 +161,8 @@ class Dataset:
     >>> d = Dataset(2, 3, train=np.array([[0, 0], [1, 1]]), valid=np.array([[0, 1]]), test=np.array([[1, 2]]))
     >>> d.for_training().valid.tolist()
     [[0, 1]]
+    >>> d
+    Dataset(unnamed: 2 users, 3 items; train 2, valid 1, test 1)
     """
 
     n_users: int
@@ -167,6 +176,9 @@ class Dataset:
     name: str = "unnamed"
     source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     steps: tuple[Mapping[str, Any], ...] = ()
+
+    def __repr__(self) -> str:
+        return _said(self, ("train", "valid", "test"))
 
     def __post_init__(self) -> None:
         for count in ("n_users", "n_items"):
@@ -274,6 +286,13 @@ class Dataset:
                 if array is not None:
                     digest.update(tag + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def _said(data: Any, splits: tuple[str, ...]) -> str:
+    """A data set in one line."""
+    rows = ", ".join(f"{split} {len(getattr(data, split)):,}" for split in splits)
+    modal = "".join(f"; {name} {one!r}" for name, one in data.modalities.items())
+    return f"{type(data).__name__}({data.name}: {data.n_users:,} users, {data.n_items:,} items; {rows}{modal})"
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -89,6 +89,9 @@ class Description:
         yield "repeated rows", f"{self.duplicates:,}"
         yield "pairs in more than one split", f"{self.overlap:,}"
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         rows = self.rows()
         width = max(len(what) for what, _ in rows)

@@ -111,7 +111,7 @@ class Synthetic:
     """A generated data set, the truth behind it, and the settings."""
 
     dataset: Dataset
-    truth: Truth
+    truth: Truth = dataclasses.field(repr=False)
     config: SyntheticConfig
 
 

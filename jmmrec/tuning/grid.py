@@ -139,6 +139,9 @@ class GridResult:
     dataset: Dataset
     config: TrainConfig
 
+    def __repr__(self) -> str:
+        return f"GridResult({len(self.grid.cells())} cells, seeds={list(self.trunks)}, epochs={self.epochs[0]:,})"
+
     def lane(self, key: Key, seed: int) -> Lane:
         """The run of a cell: what it would have ended with from scratch, bit for bit.
 

@@ -95,6 +95,10 @@ class Found:
         seeds = ",".join(map(str, self.trials[0].scores))
         return Table("", ("setting", f"valid {self.monitor}", "epochs"), rows, tuple(notes), {"seeds": seeds})
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.table().html()
+
     def claims(self, metric: str | None = None) -> str:
         """What a choice on test rows would have claimed beside the honest number; opens test rows for all trials."""
         name, _, k = (metric or self.monitor).partition("@")

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import jmmrec
+from jmmrec import tuning
 from jmmrec.data import SyntheticConfig
 from jmmrec.errors import ConfigError
+from jmmrec.knockout import Finding, ModalityAudit
 from jmmrec.report import Table
 
 
@@ -36,6 +38,31 @@ def test_numbers_are_said_in_one_line(run) -> None:
     assert told.startswith("Evaluation(test, masked: train, seeds: 0, 1; ") and f"recall@20 {mean:.4f}" in told
     best = run.lanes[1].best_score
     assert f"{best:.4f}, epochs=4)" in repr(run) and "\n" not in repr(run) + told
+
+
+def test_data_are_said_in_one_line() -> None:
+    found = jmmrec.synthesize(SyntheticConfig(n_users=40, n_items=30, interactions_per_user=8))
+    data = jmmrec.with_missing(found.dataset, 0.5)
+    told = repr(data)
+    assert told.startswith("Dataset(synthetic: 40 users, 30 items; train ") and "\n" not in told and len(told) < 200
+    assert f"image 30 × {data.modalities['image'].dim}, " not in told and "% observed" in told
+    assert repr(data.for_training()).startswith("TrainingData(") and "test" not in repr(data.for_training())
+    assert repr(found).startswith("Synthetic(dataset=Dataset(") and "truth" not in repr(found)
+    assert repr(jmmrec.describe(data)) == str(jmmrec.describe(data))
+
+
+def test_searches_and_audits_show_their_tables() -> None:
+    small = jmmrec.synthesize(SyntheticConfig(n_users=40, n_items=30, interactions_per_user=8)).dataset
+    found = tuning.search("bpr", small, {"model.embed_dim": [2, 4]}, given={"config.epochs": 1}, quiet=True)
+    assert found._repr_html_() == found.table().html()
+    grid = tuning.Grid(lams=(0.2,), ns=(1,), thresholds=(0,), gaps=(), spans=())
+    assert (
+        repr(tuning.mdvt_grid("bpr", small, grid, config={"epochs": 1})) == "GridResult(1 cells, seeds=[0], epochs=2)"
+    )
+    how = {"permuted": 0.5, "real": 0.6}
+    one = Finding(modality="image", how="permuted", mean=how["permuted"], difference=0.1, low=0.05, high=0.15)
+    audit = ModalityAudit("vbpr", "toy", "recall@20", "test", (0,), how["real"], (one,))
+    assert "vbpr uses image" in str(audit) and "vbpr uses image" in audit._repr_html_() and "| image |" in str(audit)
 
 
 def test_what_cannot_be_compared(run) -> None:
