@@ -243,7 +243,7 @@ ABOUT = (
 
 def mined(refresh: str) -> str:
     """When virtual items were mined, in words."""
-    return "Mined once an epoch." if refresh == "epoch" else "Mined for every batch."
+    return "Mined once an epoch, where a row does not say otherwise." if refresh == "epoch" else "Mined for every batch."
 
 
 WARMED = {"": "", "dynamic": "The dynamic warm-up, one run, in place of every search over warm-ups."}
