@@ -243,7 +243,7 @@ ABOUT = (
 
 def mined(refresh: str) -> str:
     """When virtual items were mined, in words."""
-    return "Mined once an epoch, where a row does not say otherwise." if refresh == "epoch" else "Mined for every batch."
+    return "Mined for every batch." if refresh == "batch" else "Mined once an epoch, where a row says no other."
 
 
 WARMED = {"": "", "dynamic": "The dynamic warm-up, one run, in place of every search over warm-ups."}
