@@ -35,18 +35,18 @@ class Lane:
     seed: int
     policy: Policy
     warmup: WarmupState
-    train: TrainState | None
+    train: TrainState | None = dataclasses.field(repr=False)
     role: str = "plain"
-    best: tuple[Any, Any] | None = None
+    best: tuple[Any, Any] | None = dataclasses.field(default=None, repr=False)
     epoch: int = 0
     best_score: float = -1.0
     best_epoch: int = -1
     stale: int = 0
     stopped: str = ""
-    history: tuple[dict, ...] = ()
+    history: tuple[dict, ...] = dataclasses.field(default=(), repr=False)
     born: int = 0
     numbers: tuple[tuple[str, float], ...] = ()
-    times: tuple[float, ...] = ()
+    times: tuple[float, ...] = dataclasses.field(default=(), repr=False)
     rate: float | None = None
 
     @property

@@ -38,6 +38,7 @@ def test_numbers_are_said_in_one_line(run) -> None:
     assert told.startswith("Evaluation(test, masked: train, seeds: 0, 1; ") and f"recall@20 {mean:.4f}" in told
     best = run.lanes[1].best_score
     assert f"{best:.4f}, epochs=4)" in repr(run) and "\n" not in repr(run) + told
+    assert len(repr(run.lanes[0])) < 400 and "best_score=" in repr(run.lanes[0])
 
 
 def test_data_are_said_in_one_line() -> None:
