@@ -6,7 +6,8 @@ Masks are nested: what is hidden at 50 % is hidden at 90 %. Settings as in table
 
     python experiments/ci2mg/fig3.py --data DATA --jobs 2
 Five rates of what table2.py trains for these models, 26 minutes of one core for a seed of CI²MG on Last.fm-2K at each,
-11 with prototypes; GPU: not run. Expect no curve of CI²MG above LightGCN on Last.fm-2K, as at 90 %.
+11 with prototypes; GPU: not run. Expect no curve of CI²MG above LightGCN on Last.fm-2K, as at 90 %, and none that
+falls much with the rate.
 """
 
 import sys
@@ -28,7 +29,7 @@ def plot(rows: list[dict], path: Path) -> None:
 
     rows = [row for row in rows if row["metric"] == "recall@20"]
     names = list(dict.fromkeys(row["data"] for row in rows))
-    figure = Figure(figsize=(4.5 * len(names), 3.5), layout="tight")
+    figure = Figure(figsize=(1.8 + 4.5 * len(names), 3.5), layout="tight")
     panels = figure.subplots(1, len(names), squeeze=False)
     for panel, name in zip(panels[0], names, strict=True):
         for model in SHOWN:
@@ -39,7 +40,7 @@ def plot(rows: list[dict], path: Path) -> None:
             bars = [[m - b for m, b in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
             panel.errorbar([100 * row["rate"] for row in mine], mean, bars, marker="o", capsize=3, label=model)
         panel.set(title=name, xlabel="items missing modalities, %", ylabel="test Recall@20")
-    panels[0][0].legend(fontsize=8)
+    panels[0][-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     figure.savefig(path, dpi=120)
 
 
