@@ -23,7 +23,12 @@ myst_heading_anchors = 3
 
 default_role = "code"  # what stands in single backticks in a docstring
 apidoc_modules = [{"path": "../jmmrec", "destination": "api", "max_depth": 2, "module_first": True}]
-autodoc_default_options = {"members": True, "member-order": "bysource", "ignore-module-all": True}
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "ignore-module-all": True,
+    "exclude-members": "set",  # matplotlib writes one into every class of its own, in roles that are not ours
+}
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True
 suppress_warnings = ["ref.python"]  # a word such as "rows" under Returns is taken for a type of several homes
