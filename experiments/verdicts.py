@@ -165,11 +165,16 @@ def as_good(data: str, margin: float = 0.02) -> Rule:
 
 
 def ladder(data: str) -> Rule:
-    """CI²MG's parts, each against the row before it, 90 % missing."""
+    """CI²MG's parts, each against the row before it, 90 % missing; with prototypes where only those are all there."""
 
     def ours(rows: Rows) -> tuple[str, str]:
         kept = [row | {"row": row["model"], "model": ""} for row in rows if float(row["rate"]) == 0.9]
-        return differences(data, "", lambda r: r.startswith(("+", "CI2MG")), "minus_other", "+", "recall@20")(kept)
+        upper = ("+ Inter", "+ Conl", "CI2MG")
+        exact = set(upper) <= {row["row"] for row in kept if row["data"] == data}
+        rungs = ("+ Intra", *(rung if exact else f"{rung}, prototypes" for rung in upper))
+        said, found = differences(data, "", lambda r: r in rungs, "minus_other", "+", "recall@20")(kept)
+        whole = set(rungs) <= {row["row"] for row in kept if row["data"] == data}
+        return said, found if whole or found == "open" else "cannot be told"
 
     return ours
 

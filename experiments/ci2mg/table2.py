@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from experiments.ci2mg.study import Cell, main
 
 QUICK = "CI2MG, prototypes"
+PROTOTYPES = ("ot", (("sinkhorn", (("mode", "prototype:64"),)),)), ("terms", (("negatives", "batch"),))
 CELLS = (
     Cell("MF-BPR", "bpr", features=False),
     Cell("NGCF", "ngcf", features=False),
@@ -35,7 +36,7 @@ CELLS = (
     Cell("SLMRec", "slmrec"),
     Cell("MMSSL", "mmssl"),
     Cell("CI2MG", "ci2mg"),
-    Cell(QUICK, "ci2mg", (("ot", (("sinkhorn", (("mode", "prototype:64"),)),)), ("terms", (("negatives", "batch"),)))),
+    Cell(QUICK, "ci2mg", PROTOTYPES),
 )
 TITLE = "CI²MG and ten baselines, most items missing modalities"
 

@@ -354,8 +354,18 @@ def test_claims_about_two_rows_read_their_own_comparison() -> None:
         verdicts.differences("toy", "freedom", lambda label: label == "w/o-Aggr", "minus_other")(rows)[1] == "does not"
     )
     assert parts([rows[0]]) == ("", "open") and parts([rows[0], rows[1] | {"seeds": "1"}])[1] == "cannot be told"
-    steps = [row | {"rate": "0.9", "row": "", "metric": "recall@20", "model": label} for label in ("+ Intra", "CI2MG")]
-    assert verdicts.ladder("toy")(steps)[1] == "does not"
+
+
+def test_a_ladder_is_judged_whole() -> None:
+    row = {"data": "toy", "metric": "recall@20", "mean": "0.2", "seeds": "3", "other": "lower", "rate": "0.9",
+           "minus_other": "-0.1", "other_low95": "-0.15", "other_high95": "-0.05", "p_other": "0.001"}  # fmt: skip
+    assert [cell.label for cell in table3.QUICKER][1:] == [f"{cell.label}, prototypes" for cell in table3.LADDER[3:]]
+    exact, quick = ([row | {"model": cell.label} for cell in cells] for cells in (table3.LADDER[2:], table3.QUICKER))
+    assert verdicts.ladder("toy")(exact)[1] == verdicts.ladder("toy")(quick)[1] == "does not"
+    assert verdicts.ladder("toy")(exact[:2])[1] == verdicts.ladder("toy")(quick[:2])[1] == "cannot be told"
+    assert "prototypes" not in verdicts.ladder("toy")([*exact, *quick[1:]])[0]
+    assert "+ Conl, prototypes" in verdicts.ladder("toy")([*exact[3:], *quick])[0]
+    assert verdicts.ladder("other")(exact) == ("", "open")
 
 
 SCRIPTS = {"fig3": ablation, "mining": mining, "table2": table2, "table3": sources, "table4": table4,
@@ -373,7 +383,7 @@ def test_every_claim_finds_its_rows_in_a_whole_table(name, monkeypatch) -> None:
            "diff_high95": "+0.15", "minus_other": "+0.1", "other_low95": "+0.05", "other_high95": "+0.15",
            "p_other": "0.001"}  # fmt: skip
     rows = []
-    for data, model in itertools.product(claims.SETS, (*mdvt.TITLE, "mmgcn")):
+    for data, model in itertools.product({*claims.SETS, *mdvt.PAPER_NAME}, (*mdvt.TITLE, "mmgcn")):
         if hasattr(script, "cells"):
             labels = [label for cell in script.cells(data, model) for _, label in cell.rows]
         else:
