@@ -1,14 +1,17 @@
 """Rules that read a verdict on a claim from rows of a result.
 
 "holds" where every difference that the claim is about goes its way at p < .01, "partly" where some do, "does not" where
-none does and one or more go the other way at p < .05, else "cannot be told": one seed, or too much chance. The p-values
-of a claim's differences are Holm's.
+none does and one or more go the other way at p < .05, or are none because both are the same run, else "cannot be told":
+one seed, or too much chance. The p-values of a claim's differences are Holm's. Claims that something is as good are
+judged by whole intervals (`within`), those about epochs by intervals over seeds (`sooner`, `alike`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 Rows = list[dict[str, str]]
 Rule = Callable[[Rows], tuple[str, str]]  # from the rows of a file to (what we find, verdict)
+OTHER = ("other_low95", "other_high95", "p_other", "minus_other")
+ENDS = {"minus_base": ("diff_low95", "diff_high95"), "minus_other": ("other_low95", "other_high95")}
 
 
 def adjusted(rows: Rows, gap: str = "minus_base") -> Rows:
@@ -27,8 +30,20 @@ def beyond(row: dict[str, str], gap: str, sign: str, level: float = 0.01) -> boo
     return bool(p) and row["seeds"] != "1" and float(p) < level and row[gap].startswith(sign)
 
 
+def same(row: dict[str, str], gap: str) -> bool:
+    """Whether two rows of several seeds are the same runs: no difference, and no spread of it.
+
+    >>> same({"seeds": "2", "minus_base": "+0.0", "diff_low95": "+0.0", "diff_high95": "+0.0"}, "minus_base")
+    True
+    """
+    ends = [row.get(end) for end in ENDS.get(gap, ())]
+    return row["seeds"] != "1" and bool(ends) and all(end and float(end) == 0 for end in (row[gap], *ends))
+
+
 def better(row: dict[str, str], gap: str = "minus_base", sign: str = "+") -> bool | None:
     """Whether a row is better (`-`: worse) than another one; None where that cannot be told."""
+    if same(row, gap):
+        return False
     other = "-" if sign == "+" else "+"
     return True if beyond(row, gap, sign) else False if beyond(row, gap, other, 0.05) else None
 
@@ -81,43 +96,101 @@ def differences(
     gap: str = "minus_base",
     sign: str = "+",
     metric: str = "recall@10",
+    base: str = "backbone",
 ) -> Rule:
     """Rows of a table of ours `about` which it is claimed that they are better (`-`: worse) than another one."""
-    low, high = ("diff_low95", "diff_high95") if gap == "minus_base" else ("other_low95", "other_high95")
 
     def ours(rows: Rows) -> tuple[str, str]:
         mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, model, metric)}
         found = {label: row for label, row in mine.items() if about(label)}
         if not found:
             return "", "open"
-        others = dict.fromkeys("backbone" if gap == "minus_base" else row["other"] for row in found.values())
+        others = dict.fromkeys(base if gap == "minus_base" else row["other"] for row in found.values())
         told = [f"{other} {float(mine[other]['mean']):.4f}" for other in others if other in mine and other not in found]
-        gaps = [f" ({row[low]} to {row[high]})" if row[low] else "" for row in found.values()]
-        told += [
-            f"{label} {float(row['mean']):.4f}{more}" for (label, row), more in zip(found.items(), gaps, strict=True)
-        ]
-        seeds = next(iter(found.values()))["seeds"]
-        name = metric.replace("recall", "R").replace("ndcg", "N")
-        how = ", dynamic warm-up" if next(iter(found.values())).get("warmup") else ""
-        said = f"{name}, {seeds} seed{'s' * (seeds != '1')}{how}: {', '.join(told)}"
+        told += [beside(row, gap) for row in found.values()]
+        first = next(iter(found.values()))
+        how = ", dynamic warm-up" if first.get("warmup") else ""
+        said = f"{short(metric)}, {counted(first)}{how}: {', '.join(told)}"
         return said, decided(list(found.values()), gap, sign)
 
     return ours
 
 
-def fewest(data: str) -> Rule:
-    """What each warm-up adds for FREEDOM's users with the fewest training items, Recall@10."""
+def beside(row: dict[str, str], gap: str) -> str:
+    """A row's mean, the interval of its difference, and in how many seeds nothing virtual was in what was chosen."""
+    low, high = ENDS[gap]
+    ends = f" ({row[low]} to {row[high]})" if row[low] else ""
+    times = idle(row)
+    same_as = f", the backbone itself in {times} of {row['seeds']} seeds" if times else ""
+    return f"{row['row']} {float(row['mean']):.4f}{ends}{same_as}"
+
+
+def idle(row: Mapping[str, str]) -> int:
+    """Seeds whose best epoch comes before virtual triplets do.
+
+    >>> idle({"best_epoch": "77 80 12", "virtual_since": "80 80 never"}), idle({})
+    (2, 0)
+    """
+    pairs = zip(row.get("best_epoch", "").split(), row.get("virtual_since", "").split(), strict=True)
+    return sum(since == "never" or int(best) < int(since) for best, since in pairs)
+
+
+def counted(row: Mapping[str, str]) -> str:
+    """How many seeds.
+
+    >>> counted({"seeds": "1"}), counted({"seeds": "2"})
+    ('1 seed', '2 seeds')
+    """
+    return f"{row['seeds']} seed{'s' * (row['seeds'] != '1')}"
+
+
+def short(metric: str) -> str:
+    """A metric as the papers write it.
+
+    >>> short("recall@10"), short("ndcg@5")
+    ('R@10', 'N@5')
+    """
+    return metric.replace("recall", "R").replace("ndcg", "N")
+
+
+def within(
+    data: str,
+    model: str,
+    about: Callable[[str], bool],
+    sides: str = "-+",
+    metric: str = "recall@10",
+    margin: float = 0.02,
+) -> Rule:
+    """Rows claimed to be as good as another one: the whole interval is above -2 % of it (`-`) and below 2 % (`+`)."""
+
+    def ours(rows: Rows) -> tuple[str, str]:
+        mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, model, metric)}
+        told, found = [], []
+        for row in (row for label, row in mine.items() if about(label) and row["minus_other"]):
+            least, low, high = margin * float(mine[row["other"]]["mean"]), row["other_low95"], row["other_high95"]
+            told.append(f"{row['row']} {row['minus_other']} ({f'{low} to {high}' if low else 'one seed'})")
+            outside = ("-" in sides and low and float(low) < -least) or ("+" in sides and high and float(high) > least)
+            surely = any(beyond(row, "minus_other", side, 0.05) for side in sides)
+            found.append(True if low and not outside else False if surely else None)
+        return f"{short(metric)}, {', '.join(told)}" if told else "", verdict(found)
+
+    return ours
+
+
+def groups(data: str, all_of_them: bool) -> Rule:
+    """What each warm-up adds for FREEDOM's users by their training items, Recall@10; or for the group with fewest."""
 
     def ours(rows: Rows) -> tuple[str, str]:
         mine = [row for row in rows if (row["data"], row["model"]) == (data, "freedom")]
-        mine = [row for row in mine if row["training_items"] == mine[0]["training_items"]]
-        gains = [row for row in mine if row["p"]]
-        if not gains:
-            return "", "open"
-        group = f"R@10 of {mine[0]['users']} users with {mine[0]['training_items']}, {mine[0]['seeds']} seeds"
-        told = [f"{row['row']} {row['recall@10']} ({row['diff_low95']} to {row['diff_high95']})" for row in gains]
-        said = f"{group}: {mine[0]['row']} {mine[0]['recall@10']}, {', '.join(told)}"
-        return said, decided(gains)
+        names = list(dict.fromkeys(row["training_items"] for row in mine))
+        told, gains = [], []
+        for name in names if all_of_them else names[:1]:
+            here = [row for row in mine if row["training_items"] == name]
+            more = [row for row in here if row["p"]]
+            ends = [f"{row['row']} {row['minus_base']} ({row['diff_low95']} to {row['diff_high95']})" for row in more]
+            gains += more
+            told.append(f"{here[0]['users']} users with {name}, alone {here[0]['recall@10']}: {', '.join(ends)}")
+        return (f"R@10, {counted(mine[0])}, {'; '.join(told)}", decided(gains)) if gains else ("", "open")
 
     return ours
 
@@ -147,36 +220,57 @@ def sooner(data: str) -> Rule:
     return ours
 
 
-def as_good(data: str, margin: float = 0.02) -> Rule:
-    """Whether mining for every batch is within a share of mining once an epoch: the whole interval has to be."""
+def alike(data: str, span: int = 2) -> Rule:
+    """Whether the static threshold with the best valid score lies within a span of what dynamic found, seed by seed."""
 
     def ours(rows: Rows) -> tuple[str, str]:
         mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, "freedom", "recall@10")}
-        told, found = [], []
-        for label, row in mine.items():
-            if row["minus_other"]:
-                least, ends = margin * float(mine[row["other"]]["mean"]), (row["other_low95"], row["other_high95"])
-                told.append(f"{label} {row['minus_other']}" + (f" ({' to '.join(ends)})" if ends[0] else " (one seed)"))
-                inside = bool(ends[0]) and max(abs(float(end)) for end in ends) <= least
-                found.append(True if inside else False if better(row, "minus_other") is not None else None)
-        return "R@10, " + ", ".join(told), verdict(found)
+        static = {label: row for label, row in mine.items() if label.startswith("T = ")}
+        if not static:
+            return "", "open"
+        best = max(static, key=lambda label: float(static[label]["valid"]))
+        picked = {name: mine[name]["plain_epochs"] for name in ("dynamic", "hybrid")}
+        said = f"plain epochs, {counted(mine[best])}: static {best[4:]}, " + ", ".join(map(" ".join, picked.items()))
+        near = [abs(int(best[4:]) - int(epochs)) <= span for epochs in picked["dynamic"].split() if epochs != "never"]
+        return said, verdict(near) if len(near) > 1 else "cannot be told"
 
     return ours
+
+
+def masked(rows: Rows, rates: Sequence[float] = (0.9,)) -> Rows:
+    """Rows of CI²MG's tables at these rates, named as those of MDVT's are."""
+    return [row | {"row": row["model"], "model": ""} for row in rows if float(row["rate"]) in rates]
 
 
 def ladder(data: str) -> Rule:
-    """CI²MG's parts, each against the row before it, 90 % missing; with prototypes where only those are all there."""
+    """CI²MG's parts, 90 % missing: the first and the whole against LightGCN-M, the others against the rung below.
+
+    With prototypes where only those are all there.
+    """
 
     def ours(rows: Rows) -> tuple[str, str]:
-        kept = [row | {"row": row["model"], "model": ""} for row in rows if float(row["rate"]) == 0.9]
-        upper = ("+ Inter", "+ Conl", "CI2MG")
-        exact = set(upper) <= {row["row"] for row in kept if row["data"] == data}
-        rungs = ("+ Intra", *(rung if exact else f"{rung}, prototypes" for rung in upper))
-        said, found = differences(data, "", lambda r: r in rungs, "minus_other", "+", "recall@20")(kept)
-        whole = set(rungs) <= {row["row"] for row in kept if row["data"] == data}
-        return said, found if whole or found == "open" else "cannot be told"
+        kept = {r["row"]: r for r in masked(rows) if (r["data"], r["metric"]) == (data, "recall@20")}
+        upper = ["+ Inter", "+ Conl", "CI2MG"]
+        upper = upper if set(upper) <= set(kept) else [f"{rung}, prototypes" for rung in upper]
+        steps = [kept[rung] for rung in ("+ Intra", upper[-1]) if rung in kept]
+        steps += [
+            kept[rung] | dict(zip((*ENDS["minus_base"], "p", "minus_base"), map(kept[rung].get, OTHER), strict=True))
+            for rung in upper if rung in kept
+        ]  # fmt: skip
+        if not steps:
+            return "", "open"
+        told = [f"{name} {float(kept[name]['mean']):.4f}" for name in ("LightGCN-M", "Eq. 2's ids") if name in kept]
+        told += dict.fromkeys(beside(row, "minus_base") for row in steps)
+        found = decided(steps) if len(steps) == 5 else "cannot be told"
+        return f"R@20, {counted(steps[0])}: {', '.join(told)}", found
 
     return ours
+
+
+def without_features(data: str) -> Rule:
+    """Whether LightGCN is above LightGCN-M with most modalities missing."""
+    rule = differences(data, "", lambda r: r == "LightGCN-M", "minus_base", "-", "recall@20", "LightGCN")
+    return lambda rows: rule(masked(rows))
 
 
 def above_lightgcn(rows: Rows) -> tuple[str, str]:
@@ -185,7 +279,8 @@ def above_lightgcn(rows: Rows) -> tuple[str, str]:
     told = []
     for data in dict.fromkeys(r["data"] for r in mine):
         least = max((float(r["mean"]) for r in mine if r["data"] == data and r["model"] == "popularity"), default=0.0)
-        here = [r for r in mine if r["data"] == data and r["model"] != "popularity" and "kNN" not in r["model"]]
+        here = [r for r in mine if r["data"] == data and r["model"] not in ("popularity", "lightgcn")]
+        here = [r for r in here if "kNN" not in r["model"]]
         sure = adjusted(here, "minus_lightgcn")
         good = [r["model"] for r in sure if beyond(r, "minus_lightgcn", "+")]
         bad = [r["model"] for r in sure if beyond(r, "minus_lightgcn", "-")]
@@ -196,31 +291,23 @@ def above_lightgcn(rows: Rows) -> tuple[str, str]:
     return "R@20 against LightGCN at p < .01: " + ". ".join(told), "no claim"
 
 
-def first_of_all(others: int, rates: Sequence[float] = (0.9,)) -> Rule:
-    """CI²MG against the best of so many others at these rates, Recall@20; decided where all of them are there.
-
-    Where CI²MG was trained only with prototypes, that is what is compared.
-    """
+def first_of_all(data: str, others: int, own: str = "CI2MG", rates: Sequence[float] = (0.9,)) -> Rule:
+    """CI²MG against each other model at these rates, Recall@20; only all of them together can hold."""
 
     def ours(rows: Rows) -> tuple[str, str]:
-        told, found = [], []
-        rows = [r for r in rows if r["metric"] == "recall@20" and float(r["rate"]) in rates]
-        for data, rate in dict.fromkeys((r["data"], r["rate"]) for r in rows):
-            here = [r for r in rows if (r["data"], r["rate"]) == (data, rate)]
-            own = sorted((r for r in here if r["model"].startswith("CI2MG")), key=lambda r: len(r["model"]))
-            rest = [r for r in here if r not in own]
-            if own and rest:
-                mine = own[0]
-                best = max(rest, key=lambda r: float(r["mean"]))
-                name = mine["model"].replace("2", "²")
-                told.append(
-                    f"{data}, {100 * float(rate):.0f} %: {name} {spread(mine)}, {best['model']} {spread(best)}, "
-                    f"best of {len(rest)} others"
-                )
-                above = float(mine["low95"]) > float(best["high95"])
-                below = float(mine["high95"]) < float(best["low95"])
-                found.append(False if below else True if above and len(rest) == others else None)
-        return "; ".join(told), verdict(found)
+        kept = [r for r in masked(rows, rates) if (r["data"], r["metric"]) == (data, "recall@20")]
+        told, rest = [], [r for r in kept if r["other"] == own and not r["row"].startswith("CI2MG")]
+        for rate in dict.fromkeys(r["rate"] for r in rest):
+            here = [r for r in rest if r["rate"] == rate]
+            mine = next(r for r in kept if (r["row"], r["rate"]) == (own, rate))
+            best = max(here, key=lambda r: float(r["mean"]))
+            name, said = own.replace("2", "²"), beside(best, "minus_other")
+            told.append(
+                f"{100 * float(rate):.0f} %: {name} {float(mine['mean']):.4f}, best of {len(here)} others {said}"
+            )
+        found = decided(rest, "minus_other", "-")
+        whole = len(rest) == others * len(rates)
+        return f"R@20, {'; '.join(told)}" if told else "", found if whole or found != "holds" else "partly"
 
     return ours
 

@@ -174,8 +174,11 @@ def section(made: Sequence[dict]) -> list[str]:
         lines.append(
             f"| {label} | {cells[METRICS[0]]['seeds']} | {values} | {f'{published:.4f}' if published else ''} |"
         )
-    said = dict.fromkeys(row["remark"] for row in made if row["remark"])
-    return [*lines, "", *[f"{text}" for text in said], ""]
+    said: dict[str, list[str]] = {}
+    for row in made:
+        if row["remark"]:
+            said.setdefault(row["remark"], []).append(row["model"])
+    return [*lines, "", *(f"{' and '.join(models)}: {text}\n" for text, models in said.items())]
 
 
 def asked(about: str, rates: Sequence[float], cells: Sequence[Cell]) -> argparse.ArgumentParser:

@@ -1,7 +1,8 @@
 """How the three warm-ups work: results by the number of plain epochs, and what each of them picks.
 
-Reproduces: MDVT's Figure 6 (MMGCN, FREEDOM on Baby; g .1, s 2). The paper's claim: the best warm-up lies in a
-similar range for all three. Its figure has no printed numbers.
+Reproduces: MDVT's Figure 6 (MMGCN, FREEDOM on Baby; g .1, s 2). The paper's claim: the best warm-up lies in a similar
+range for all three. Its figure has no printed numbers, and no rule for similar: the ledger asks whether the best static
+threshold lies within s epochs of what dynamic finds.
 
     python experiments/mdvt/fig6.py --data DATA --only lfm2k --seeds 0:3
 Reads what grid.py has trained, or trains the part with the paper's λ and n, in the time said there; GPU: not run.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.compare import gap
-from experiments.mdvt.study import TITLE, evaluations
+from experiments.mdvt.study import TITLE, evaluations, trained
 from experiments.shelf import write_rows
 
 Drawn = Mapping[tuple[str, str], Mapping[str, Sequence[tuple]]]
@@ -91,6 +91,7 @@ def groups(drawn: Drawn, stem: Path) -> list[str]:
     for key, found in drawn.items():
         whole = evaluations(found, ("recall@10",))
         made = {label: one.per_user["recall@10"] for label, one in whole.items()}
+        mined = {label: trained(parts)["refresh"] for label, parts in found.items()}
         masks = whole["backbone"].sparsity(EDGES.get(key[0], SPARSITY_EDGES))
         masks = {group: here for group, here in masks.items() if here.sum() >= 5}
         values = {label: [float(one[:, here].mean()) for here in masks.values()] for label, one in made.items()}
@@ -98,7 +99,7 @@ def groups(drawn: Drawn, stem: Path) -> list[str]:
         for label, one in made.items():
             for group, here in masks.items():
                 row = {"data": key[0], "model": key[1], "row": label, "training_items": group, "users": here.sum()}
-                row |= {"seeds": len(one), "recall@10": f"{one[:, here].mean():.5f}"}
+                row |= {"seeds": len(one), "recall@10": f"{one[:, here].mean():.5f}", "refresh": mined[label]}
                 every.append(row | gap(one[:, here], None if label == "backbone" else made["backbone"][:, here]))
     write_rows(Path(f"{stem}_groups.csv"), every)
     return files

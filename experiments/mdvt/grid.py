@@ -133,6 +133,12 @@ def valid(grids: Sequence[Any], key: Any) -> str:
     return f"{sum(scores) / len(scores):.5f}"
 
 
+def plain_epochs(grids: Sequence[Any], key: Any) -> str:
+    """Epochs of one cell before virtual triplets came in, seed by seed."""
+    lanes = [grid.lane(key, seed) if key else trunk for grid in grids for seed, trunk in grid.trunks.items()]
+    return " ".join("never" if lane.role == "trunk" else str(lane.born) for lane in lanes)
+
+
 def shared(grids: Sequence[Any]) -> list[Any]:
     """The cells that the grids of all seeds have."""
     return [key for key in grids[0].grid.cells() if all(key in grid.grid.cells() for grid in grids)]
@@ -216,7 +222,8 @@ def main(
             made = measured({label: opened(grids, key) for label, key in seen}, METRICS, "backbone", against)
             made = rows((folder, model), made, paper(tables), {})
             how = {"refresh": given.refresh, "epochs": given.epochs}
-            made = [row | {"valid": scores[row["row"]]} | how for row in made]
+            plain = {label: plain_epochs(grids, key) for label, key in seen}
+            made = [row | {"valid": scores[row["row"]], "plain_epochs": plain[row["row"]]} | how for row in made]
             every, lines = every + made, lines + section(made, said)
     source = provenance(called(f"mdvt/{name}.py", arguments), f"{mined(given.refresh)} {given.note}")
     written = write_rows(RESULTS / f"mdvt_{name}.csv", every)

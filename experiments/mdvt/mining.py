@@ -1,6 +1,7 @@
 """Virtual items mined once an epoch, or for every batch.
 
-Reproduces nothing of the paper's, whose text and code mine for every batch: it is the check on which the other
+Reproduces nothing of the paper's, whose public code mines for every batch (its text says "updated with model
+optimization"): it is the check on which the other
 experiments rest, all of which mine once an epoch, from the tables at its beginning. Expect no difference beyond chance
 where that is sound.
 

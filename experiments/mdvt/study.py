@@ -1,10 +1,11 @@
 """What MDVT's experiments share: cells, how they are trained, and the tables made of what is finished.
 
-Settings are the paper's where it gives them: batch 2048, Adam 1e-3 (DRAGON 1e-4; SLMRec with weight decay 1e-4),
-patience 20 on valid Recall@20, λ 0.2, g 0.1, s 2, n 2 (MMGCN and SLMRec 4), static thresholds {0, 5, 10, 20, 40,
-80} chosen on valid; every model otherwise with its defaults here. What differs everywhere: data sets that can be
-had (Last.fm-2K, TikTok without text, Baby with published item graphs), and selection on valid, where the public
-code's choice over its grid reads test.
+Settings are the paper's where it gives them: batch 2048, Adam, patience 20, λ 0.2, g 0.1, s 2, n 2 (MMGCN and SLMRec
+4), static thresholds {0, 5, 10, 20, 40, 80}. It says "standard settings" of the rest: here learning rate 1e-3 (DRAGON
+1e-4), weight decay 1e-4 for SLMRec, valid Recall@20 to stop and to choose by, n 2 for MMSSL, every model otherwise with
+its defaults. Some of its numbers are with g 0.2, by its Table 5 (on Baby those of MMGCN, DRAGON and LGMRec). What
+differs everywhere: data sets that can be had (Last.fm-2K, TikTok without text, Baby with published item graphs), and
+selection on valid, where the public code's choice over its grid reads test.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from experiments.shelf import (
     write_page,
     write_rows,
 )
+from experiments.verdicts import idle
 
 PAPER_NAME = {"amazon_baby": "Baby", "amazon_sports": "Sports", "tiktok": "TikTok"}
 SHORT = {"recall@5": "R@5", "recall@10": "R@10", "recall@20": "R@20", "ndcg@5": "N@5", "ndcg@10": "N@10"}
@@ -169,10 +171,27 @@ def valid(candidate: tuple) -> tuple[int, float]:
 
 
 def trained(parts: Sequence[tuple]) -> dict[str, str]:
-    """Of each seed of a row the epoch from which virtual triplets counted, and the best one."""
+    """Of each seed of a row when virtual items were mined, from which epoch they counted, and the best epoch.
+
+    And the virtual loss, its mean over the first epoch that had it and over the last.
+    """
     lanes = [lane for r, outcome in parts for lane in (r.outcomes[outcome] if outcome else r.lanes).values()]
+    losses = [[epoch["parts"]["virtual"] for epoch in lane.history if "virtual" in epoch["parts"]] for lane in lanes]
     since = " ".join("never" if lane.warmup.since is None else str(lane.warmup.since) for lane in lanes)
-    return {"virtual_since": since, "best_epoch": " ".join(str(lane.best_epoch) for lane in lanes)}
+    refresh = "" if not any(losses) else str(parts[0][0].model.refresh)
+    first, last = (" ".join(f"{values[end]:.2g}" if values else "-" for values in losses) for end in (0, -1))
+    ends = {"virtual_loss_first": first, "virtual_loss_last": last} if any(losses) else {}
+    best = " ".join(str(lane.best_epoch) for lane in lanes)
+    return {"refresh": refresh, "virtual_since": since, "best_epoch": best, **ends}
+
+
+def never_on(made: Sequence[dict]) -> list[str]:
+    """A remark on rows some of whose seeds are the backbone: their best epoch comes before virtual triplets do."""
+    first = {row["row"]: row for row in made if row["setting"] != PLAIN.key and row["row"] != "backbone"}
+    found = [f"{label} in {idle(row)} of {row['seeds']}" for label, row in first.items() if idle(row)]
+    return [f"Seeds whose best epoch has no virtual triplets yet, so the backbone's: {'; '.join(found)}.", ""] * any(
+        found
+    )
 
 
 def evaluations(found: Mapping[str, Sequence[tuple]], metrics: Sequence[str]) -> dict[str, Any]:
@@ -246,6 +265,9 @@ def mined(refresh: str) -> str:
     return "Mined for every batch." if refresh == "batch" else "Mined once an epoch, where a row says no other."
 
 
+EMPTY = dict.fromkeys(
+    ("setting", "refresh", "virtual_since", "best_epoch", "virtual_loss_first", "virtual_loss_last"), ""
+)
 WARMED = {"": "", "dynamic": "The dynamic warm-up, one run, in place of every search over warm-ups."}
 
 
@@ -295,7 +317,7 @@ def main(
         for cell in needed(plans(cells(folder, model)))
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
-    every, lines, drawn = [], [], {}
+    every, lines, drawn, same = [], [], {}, {"epochs": given.epochs, "warmup": given.warmup}
     for folder in chosen:
         for model in backbones:
             plan = plans(cells(folder, model))
@@ -305,9 +327,8 @@ def main(
                 made = measured(evaluations(found, metrics), metrics, base, against)
                 made = rows((folder, model), made, paper(tables), names)
                 how = {label: {"setting": keys[label], **trained(parts)} for label, parts in found.items()}
-                same = {"refresh": given.refresh, "epochs": given.epochs, "warmup": given.warmup}
-                every += [row | how[row["row"]] | same for row in made]
-                lines += section(made, metrics) + choices(plan, keys)
+                made = [row | EMPTY | how[row["row"]] | same for row in made]
+                every, lines = every + made, lines + section(made, metrics) + choices(plan, keys) + never_on(made)
     used = [r.folder for found in drawn.values() for parts in found.values() for r, _ in parts]
     note = " ".join(filter(None, (mined(given.refresh), WARMED[given.warmup], given.note)))
     source = provenance(called(f"mdvt/{name}.py", arguments), note, used)

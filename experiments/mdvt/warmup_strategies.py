@@ -11,7 +11,7 @@ the backbone alone, for more seeds of the baseline than of the comparison.
 Settings: batch 2048, Adam 1e-3, patience 20 on valid Recall@20 (unrounded), training items masked; MDVT with λ 0.2,
 n 2, g 0.1 as the paper recommends; to fit two cores, s 1 where the paper has 2, and static thresholds {5, 20}
 (TikTok, Baby: 20 alone) where it has {0, 5, 10, 20, 40, 80}, chosen on valid. `batch` mines anew for every batch,
-as the paper; `epoch` once an epoch, a named deviation that makes the larger sets affordable on two cores.
+as the public code; `epoch` once an epoch, a named deviation that makes the larger sets affordable on two cores.
 
 Expected: the toolbox's numbers within two standard deviations; what MDVT adds is in the table, whatever it is.
 """

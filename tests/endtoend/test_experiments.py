@@ -178,7 +178,9 @@ def test_mdvt_variants(folder, mdvt_command) -> None:
         rows = table_of(folder, name)
         assert list(dict.fromkeys(row["row"] for row in rows)) == labels, name
         others = {row["row"]: row["other"] for row in rows if row["minus_other"]}
-        assert set(others.values()) == {"+M" if name == "table4" else "MDVT"} and others[labels[-1]], name
+        more = {"table3": {"MDVT_id"}, "table6_7": {"MDVT (w p w/o n)"}}.get(name, set())
+        assert set(others.values()) - more == {"+M" if name == "table4" else "MDVT"} and others[labels[-1]], name
+        assert more <= set(others.values())
     settings = {row["row"]: row["setting"] for row in rows}
     assert settings["MDVT"] == "hybrid" and settings["MDVT (w p)"].startswith("hybrid-tau0.")
     assert {row["virtual_since"] for row in rows if row["row"] == "MDVT (w p w/o w,n)"} == {"0"}
@@ -198,6 +200,8 @@ def test_mdvt_grids_show_what_is_finished_and_train_nothing_for_it(folder, mdvt_
     mdvt_command[mdvt_command.index("0:1")] = "0:2"  # the second seed is not there: the first alone is shown
     fig6.run([*mdvt_command, "--report"])
     assert {row["seeds"] for row in table_of(folder, "fig6")} == {"1"}
+    plain = {row["row"]: row["plain_epochs"] for row in table_of(folder, "fig6")}
+    assert plain["backbone"] == plain["T = 80"] == "never" and plain["T = 0"] == "0"
 
 
 def sleep(seconds: float) -> str:
@@ -304,9 +308,11 @@ def test_the_ledger_on_users_with_few_items_and_on_epochs() -> None:
     about = {"data": "toy", "model": "freedom", "training_items": "1-5", "users": "9", "recall@10": "0.2", "seeds": "2"}
     gain = {"row": "H", "diff_low95": "+0.1", "diff_high95": "+0.3", "minus_base": "+0.2", "p": "0.001"}
     rows = [about | {"row": "backbone", "p": ""}, about | gain, about | gain | {"training_items": ">20", "p": "0.5"}]
-    said, found = verdicts.fewest("toy")(rows)
-    assert found == "holds" and said == "R@10 of 9 users with 1-5, 2 seeds: backbone 0.2, H 0.2 (+0.1 to +0.3)"
-    assert verdicts.fewest("toy")(rows[:1])[1] == verdicts.fewest("other")(rows)[1] == "open"
+    said, found = verdicts.groups("toy", False)(rows)
+    assert found == "holds" and said == "R@10, 2 seeds, 9 users with 1-5, alone 0.2: H +0.2 (+0.1 to +0.3)"
+    said, found = verdicts.groups("toy", True)(rows)
+    assert found == "partly" and "9 users with >20" in said
+    assert verdicts.groups("toy", False)(rows[:1])[1] == verdicts.groups("other", True)(rows)[1] == "open"
     row = {"data": "toy", "model": "freedom", "metric": "recall@10"}
     alone = row | {"row": "backbone", "best_epoch": "70 80 90", "virtual_since": "never never never"}
     for epochs, since, decided in (
@@ -321,25 +327,56 @@ def test_the_ledger_on_users_with_few_items_and_on_epochs() -> None:
     )
 
 
-def test_the_ledger_decides_nothing_that_cannot_be_told() -> None:
-    one = {"data": "toy", "model": "CI2MG", "metric": "recall@20", "rate": "0.9", "mean": "0.2", "low95": "nan",
-           "high95": "nan"}  # fmt: skip
-    others = [one | {"model": f"other {number}", "mean": "0.1"} for number in range(10)]
-    assert verdicts.first_of_all(10)([one, *others])[1] == "cannot be told"  # one seed
-    told = {"low95": "0.19", "high95": "0.21"}, {"low95": "0.09", "high95": "0.11"}
-    all_rows = [one | told[0], *(other | told[1] for other in others)]
-    assert verdicts.first_of_all(10)(all_rows)[1] == "holds"
-    assert verdicts.first_of_all(10)(all_rows[:-1])[1] == "cannot be told"  # not all of the table
-    assert verdicts.first_of_all(10)([row | {"rate": "0.5"} for row in all_rows])[1] == "open"
-    assert (
-        verdicts.first_of_all(10)([one | told[1] | {"mean": "0.1"}, others[0] | told[0] | {"mean": "0.2"}])[1]
-        == "does not"
+def test_ci2mg_is_best_only_if_it_is_above_every_other() -> None:
+    one = {"data": "toy", "model": "CI2MG", "metric": "recall@20", "rate": "0.9", "mean": "0.2", "seeds": "3",
+           "other": ""}  # fmt: skip
+    below = one | {"mean": "0.1", "other": "CI2MG", "minus_other": "-0.1", "other_low95": "-0.15",
+                   "other_high95": "-0.05", "p_other": "0.0001"}  # fmt: skip
+    rows = [one, *(below | {"model": f"other {number}"} for number in range(10))]
+    first = verdicts.first_of_all("toy", 10)
+    assert first(rows) == ("R@20, 90 %: CI²MG 0.2000, best of 10 others other 0 0.1000 (-0.15 to -0.05)", "holds")
+    assert first(rows[:-1])[1] == first([*rows[:-1], rows[-1] | {"p_other": "0.5"}])[1] == "partly"
+    assert first([one, *(row | {"seeds": "1"} for row in rows[1:])])[1] == "cannot be told"
+    assert first([one, rows[1] | {"minus_other": "+0.1"}])[1] == "does not"
+    assert first([row | {"rate": "0.5"} for row in rows]) == first([one]) == ("", "open")
+    assert first([*rows, below | {"model": eleven.QUICK, "mean": "0.3"}]) == first(rows)  # it is one of CI²MG's own
+    quick = [row | {"rate": "0.5", "other": row["other"] and eleven.QUICK} for row in rows[1:6]]
+    quick.append(one | {"model": eleven.QUICK, "rate": "0.5"})
+    assert verdicts.first_of_all("toy", 5, eleven.QUICK, (0.5,))(quick)[1] == "holds"
+    assert verdicts.first_of_all("toy", 5, eleven.QUICK, (0.5, 0.6))(quick)[1] == "partly"
+    lightgcn = rows[1] | {"model": "LightGCN-M", "minus_base": "-0.1", "p": "0.0001", "diff_low95": "-0.2",
+                          "diff_high95": "-0.1"}  # fmt: skip
+    assert verdicts.without_features("toy")([lightgcn]) == ("R@20, 3 seeds: LightGCN-M 0.1000 (-0.2 to -0.1)", "holds")
+
+
+def test_the_same_runs_are_no_difference() -> None:
+    row = {"data": "toy", "model": "freedom", "metric": "recall@10", "mean": "0.2", "seeds": "2", "other": "g=0.1",
+           "row": "g=0.3", "minus_other": "+0.00000", "other_low95": "+0.00000", "other_high95": "+0.00000",
+           "p_other": "1"}  # fmt: skip
+    rule = verdicts.differences("toy", "freedom", lambda label: label == "g=0.3", "minus_other", "-")
+    assert rule([row])[1] == "does not"
+    assert rule([row | {"seeds": "1", "other_low95": "", "other_high95": ""}])[1] == "cannot be told"
+    used = row | {"best_epoch": "77 81", "virtual_since": "80 80"}
+    assert "the backbone itself in 1 of 2 seeds" in rule([used])[0]
+    assert mdvt.never_on([used | {"setting": "mdvt"}])[0] == (
+        "Seeds whose best epoch has no virtual triplets yet, so the backbone's: g=0.3 in 1 of 2."
     )
-    assert verdicts.first_of_all(10)([one]) == verdicts.warmups("toy")([]) == ("", "open")
-    quick = one | {"model": eleven.QUICK} | told[1]
-    assert verdicts.first_of_all(10)([*all_rows, quick]) == verdicts.first_of_all(10)(all_rows)
-    said, found = verdicts.first_of_all(10)([quick | told[0], *all_rows[1:]])
-    assert found == "holds" and "CI²MG, prototypes 0.2000" in said  # said by its name where it stands alone
+
+
+def test_warm_ups_are_alike_where_they_are_near() -> None:
+    row = {"data": "toy", "model": "freedom", "metric": "recall@10", "seeds": "2", "valid": "0.1"}
+    rows = [row | {"row": "T = 5", "valid": "0.2"}, row | {"row": "T = 20"},
+            row | {"row": "dynamic", "plain_epochs": "4 7"},
+            row | {"row": "hybrid", "plain_epochs": "3 7"}]  # fmt: skip
+    assert verdicts.alike("toy")(rows) == ("plain epochs, 2 seeds: static 5, dynamic 4 7, hybrid 3 7", "holds")
+    for picked, found in (
+        ("4 8", "partly"),
+        ("8 9", "does not"),
+        ("4", "cannot be told"),
+        ("never 5", "cannot be told"),
+    ):
+        assert verdicts.alike("toy")([*rows[:2], rows[2] | {"plain_epochs": picked}, rows[3]])[1] == found
+    assert verdicts.alike("other")(rows) == ("", "open")
 
 
 def test_claims_about_two_rows_read_their_own_comparison() -> None:
@@ -358,13 +395,17 @@ def test_claims_about_two_rows_read_their_own_comparison() -> None:
 
 def test_a_ladder_is_judged_whole() -> None:
     row = {"data": "toy", "metric": "recall@20", "mean": "0.2", "seeds": "3", "other": "lower", "rate": "0.9",
-           "minus_other": "-0.1", "other_low95": "-0.15", "other_high95": "-0.05", "p_other": "0.001"}  # fmt: skip
+           "minus_other": "+0.1", "other_low95": "+0.05", "other_high95": "+0.15", "p_other": "0.0001",
+           "minus_base": "+0.1", "diff_low95": "+0.05", "diff_high95": "+0.15", "p": "0.0001"}  # fmt: skip
     assert [cell.label for cell in table3.QUICKER][1:] == [f"{cell.label}, prototypes" for cell in table3.LADDER[3:]]
     exact, quick = ([row | {"model": cell.label} for cell in cells] for cells in (table3.LADDER[2:], table3.QUICKER))
-    assert verdicts.ladder("toy")(exact)[1] == verdicts.ladder("toy")(quick)[1] == "does not"
-    assert verdicts.ladder("toy")(exact[:2])[1] == verdicts.ladder("toy")(quick[:2])[1] == "cannot be told"
-    assert "prototypes" not in verdicts.ladder("toy")([*exact, *quick[1:]])[0]
-    assert "+ Conl, prototypes" in verdicts.ladder("toy")([*exact[3:], *quick])[0]
+    rule = verdicts.ladder("toy")
+    assert rule(exact)[1] == rule(quick)[1] == "holds"
+    worse = {"minus_base": "-0.1", "diff_low95": "-0.15", "diff_high95": "-0.05"}  # below LightGCN-M, above Eq. 2's ids
+    assert rule([exact[0] | worse, *exact[1:]])[1] == rule([*exact[:-1], exact[-1] | worse])[1] == "partly"
+    assert rule(exact[:2])[1] == rule(quick[:2])[1] == "cannot be told"
+    assert "prototypes" not in rule([*exact, *quick[1:]])[0]
+    assert "+ Conl, prototypes" in rule([*exact[3:], *quick])[0]
     assert verdicts.ladder("other")(exact) == ("", "open")
 
 
@@ -404,10 +445,15 @@ def test_two_ways_are_as_good_where_the_whole_interval_is_small() -> None:
            "minus_other": "", "p_other": ""}  # fmt: skip
     often = row | {"row": "S often", "other": "S", "minus_other": "+0.001", "other_low95": "-0.002",
                    "other_high95": "+0.004", "p_other": "0.3"}  # fmt: skip
-    assert verdicts.as_good("toy")([row, often]) == ("R@10, S often +0.001 (-0.002 to +0.004)", "holds")
-    assert verdicts.as_good("toy")([row, often | {"other_high95": "+0.005"}])[1] == "cannot be told"
-    assert verdicts.as_good("toy")([row, often | {"other_high95": "+0.05", "p_other": "0.001"}])[1] == "does not"
-    assert verdicts.as_good("toy")([row, often | {"other_low95": "", "p_other": ""}])[1] == "cannot be told"
+    both = verdicts.within("toy", "freedom", lambda label: True)
+    assert both([row, often]) == ("R@10, S often +0.001 (-0.002 to +0.004)", "holds")
+    assert both([row, often | {"other_high95": "+0.005"}])[1] == "cannot be told"
+    assert both([row, often | {"other_high95": "+0.05", "p_other": "0.001"}])[1] == "does not"
+    assert both([row, often | {"other_low95": "", "other_high95": "", "p_other": ""}])[1] == "cannot be told"
+    no_worse, no_better = (verdicts.within("toy", "freedom", lambda label: True, side) for side in "-+")
+    more = [row, often | {"other_high95": "+0.05", "p_other": "0.001"}]
+    assert no_worse(more)[1] == "holds" and no_better(more)[1] == "does not"
+    assert both([row]) == ("", "open")
 
 
 def test_the_sizes_of_data_sets(folder, monkeypatch, capsys) -> None:
