@@ -73,7 +73,7 @@ def best_printed(data: str) -> str:
 
 OURS = "selected on valid; features and sets that can be had"
 ITEMS = (
-    "selected on valid; TikTok without text, derived features of Baby and Sports; 90 % of items lose some modalities; "
+    "selected on valid; TikTok without text, derived features of Baby and Sports; so many items lose some modalities; "
     "all rows trained by us"
 )
 SETS = ("lfm2k", "tiktok")

@@ -70,7 +70,8 @@ def entry(claim: Claim) -> Entry:
     """A claim with what we find, and its verdict."""
     rows = read(claim.file)
     told, found = claim.ours(rows) if rows or not claim.file else ("", "open")
-    once = "; mined once an epoch" if told and {row.get("refresh") or "epoch" for row in rows} == {"epoch"} else ""
+    mined = {row["refresh"] for row in rows if row.get("refresh")}
+    once = "; mined once an epoch" if told and mined == {"epoch"} else ""
     return Entry(claim.where, claim.says, claim.paper, told, claim.differs + once, found)
 
 
