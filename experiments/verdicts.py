@@ -36,8 +36,8 @@ def same(row: dict[str, str], gap: str) -> bool:
     >>> same({"seeds": "2", "minus_base": "+0.0", "diff_low95": "+0.0", "diff_high95": "+0.0"}, "minus_base")
     True
     """
-    ends = [row.get(end) for end in ENDS.get(gap, ())]
-    return row["seeds"] != "1" and bool(ends) and all(end and float(end) == 0 for end in (row[gap], *ends))
+    values = [row.get(name) for name in (gap, *ENDS[gap])] if gap in ENDS else [None]
+    return all(value and float(value) == 0 for value in values) and row["seeds"] != "1"
 
 
 def better(row: dict[str, str], gap: str = "minus_base", sign: str = "+") -> bool | None:
