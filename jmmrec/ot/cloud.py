@@ -95,7 +95,8 @@ def prepare(x: jax.Array, y: jax.Array, config: SinkhornConfig, masks: Masks) ->
     seen = config.marginals == "observed"
     a = mass(len(x), masks.x, masks.observed_x if seen else None)
     b = mass(len(y), masks.y, masks.observed_y if seen else None)
-    x, y = (jnp.asarray(table, jnp.promote_types(table.dtype, jnp.float32)) for table in (x, y))
+    dtype = jnp.result_type(x, y, jnp.float32)
+    x, y = x.astype(dtype), y.astype(dtype)
     a, b = a.astype(x.dtype), b.astype(y.dtype)
     x, y = (t if kept is None else jnp.where(kept[:, None], t, 0.0) for t, kept in ((x, masks.x), (y, masks.y)))
     if config.cost == "cosine":  # ‖u - v‖² / 2 = 1 - cos for unit rows

@@ -41,7 +41,7 @@ class BlockedPointCloud(pointcloud.PointCloud):
 
     @property
     def _scaled(self) -> tuple[jax.Array, jax.Array]:
-        root = jnp.sqrt(self.inv_scale_cost)
+        root = jnp.sqrt(self.inv_scale_cost).astype(self.x.dtype)  # ott's constants are float64 under x64
         return self.x * root, self.y * root
 
     def apply_lse_kernel(
@@ -53,7 +53,7 @@ class BlockedPointCloud(pointcloud.PointCloud):
         >>> round(float(cloud.apply_lse_kernel(jnp.zeros(2), jnp.ones(2), 1.0, axis=1)[0][0]), 4)
         1.6931
         """
-        x, y = self._scaled
+        (x, y), eps = self._scaled, jnp.asarray(eps, self.x.dtype)
         kept, summed, potential = (y, x, f) if axis == 0 else (x, y, g)
         return log_sums(kept, summed, potential, eps, self.batch_size, vec)
 

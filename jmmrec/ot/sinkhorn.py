@@ -9,6 +9,7 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 
 from jmmrec.errors import DataError
 from jmmrec.ot.cloud import Masks, check_shapes, prepare, table
@@ -93,4 +94,6 @@ def _solve(x, y, init, config: SinkhornConfig, masks: Masks, key) -> Solution:
             potentials, error = exact(clouds, init, config)
             return Solution(potentials, clouds.x, clouds.y, error, None, config)
         potentials, error, parts = approximate(clouds, init, config, key)
-        return Solution(potentials, clouds.x, clouds.y, error, parts, config)
+        solution = Solution(potentials, clouds.x, clouds.y, error, parts, config)
+        real = clouds.x.dtype  # ott's own constants are float64 where x64 is on
+        return jax.tree.map(lambda a: a.astype(real) if jnp.issubdtype(a.dtype, jnp.floating) else a, solution)

@@ -1,5 +1,6 @@
 """ott's Sinkhorn steps on prepared clouds: a fixed number of them, differentiated as the config says."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -87,7 +88,7 @@ def _iterate(clouds: Clouds, start: Potentials, config: SinkhornConfig, n: int) 
     @jax.checkpoint
     def _step(clouds: Clouds, potentials: Potentials, number: jax.Array) -> Potentials:
         state = solver.lse_step(_problem(clouds, config), SinkhornState(tuple(potentials)), cast(int, number))
-        return Potentials(*state.potentials)
+        return _like(potentials, state.potentials)
 
     def _body(potentials: Potentials, number: jax.Array) -> tuple[Potentials, None]:
         return _step(clouds, potentials, number), None
@@ -103,4 +104,9 @@ def _implicit(clouds: Clouds, start: Potentials, config: SinkhornConfig, n: int)
     rule = ImplicitDiff(solver_kwargs=dict(RIDGE))
     solver = Sinkhorn(lse_mode=True, min_iterations=n, max_iterations=n, inner_iterations=n, implicit_diff=rule)
     found = solver(_problem(clouds, config), (start.f, start.g))
-    return Potentials(found.f, found.g)
+    return _like(start, (found.f, found.g))
+
+
+def _like(start: Potentials, found: Sequence[jax.Array]) -> Potentials:
+    """Potentials of the type that they began with; ott's own constants are float64 where x64 is on."""
+    return Potentials(*(new.astype(old.dtype) for old, new in zip(start, found, strict=True)))

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jmmrec.ot import SinkhornConfig, Solution, both_directions, marginal_error, solve, whole_plan
@@ -50,3 +52,23 @@ def test_a_whole_plan_and_its_error() -> None:
         return whole_plan(found), marginal_error(found.x, found.y, found.potentials, 0.05)
 
     assert set(products(jax.make_jaxpr(value)(jnp.ones((9, 2)), jnp.ones((9, 2))).jaxpr)) == {FULL}
+
+
+@pytest.mark.parametrize("mode", ["blocked", "dense", "minibatch:8", "prototype:4", "lowrank:4"])
+def test_clouds_keep_their_type_where_x64_is_on(mode) -> None:
+    """ott's constants are float64 there, and a scan's carry may not change its type."""
+    with jax.enable_x64(True):
+        x, y = jax.random.normal(jax.random.key(0), (2, 16, 3), jnp.float32)
+        for gradient in (
+            ("stop_plan", "tail:2", "unroll:2", "implicit") if mode in ("blocked", "dense") else ("stop_plan",)
+        ):
+            config = SinkhornConfig(mode=mode, gradient=gradient)
+
+            def total(x, y, config=config):
+                solution = solve(x, y, None, config, key=jax.random.key(1))
+                return sum(image.sum() for image in both_directions(solution, x, y)), solution
+
+            (value, solution), slope = jax.value_and_grad(total, has_aux=True)(x, y)
+            chex.assert_type([value, slope, solution.potentials, solution.error, solution.x], jnp.float32)
+        assert solve(x, np.asarray(y, np.float64), None, config, key=jax.random.key(1)).x.dtype == jnp.float64
+        assert solve(x.astype(jnp.bfloat16), y, None, config, key=jax.random.key(1)).x.dtype == jnp.float32
