@@ -53,9 +53,9 @@ class BlockedPointCloud(pointcloud.PointCloud):
         >>> round(float(cloud.apply_lse_kernel(jnp.zeros(2), jnp.ones(2), 1.0, axis=1)[0][0]), 4)
         1.6931
         """
-        (x, y), eps = self._scaled, jnp.asarray(eps, self.x.dtype)
+        x, y = self._scaled
         kept, summed, potential = (y, x, f) if axis == 0 else (x, y, g)
-        return log_sums(kept, summed, potential, eps, self.batch_size, vec)
+        return log_sums(kept, summed, potential, jnp.asarray(eps, x.dtype), self.batch_size, vec)
 
     def apply_kernel(self, vec: jax.Array, eps: float | None = None, axis: int = 0) -> jax.Array:
         """Σ vec·exp(-C/ε), for kernel mode (which float32 does not carry at small ε)."""
