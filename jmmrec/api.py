@@ -120,8 +120,8 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
         found = tuple(operator.index(seed) for seed in seeds)
     except TypeError:
         raise ConfigError(f"seeds are {seeds!r}; give whole numbers in a sequence, such as range(3).") from None
-    if not found or len(set(found)) < len(found) or min(found) < 0:
-        raise ConfigError(f"seeds are {list(found)}; give at least one, each once, none negative.")
+    if not found or len(set(found)) < len(found) or min(found) < 0 or max(found) >= 1 << 32:
+        raise ConfigError(f"seeds are {list(found)}; give at least one, each once, from 0 to 2**32 - 1.")
     return found
 
 
@@ -288,7 +288,10 @@ def evaluate(
     """Metrics of a finished run on a split, see `Result.evaluate`; a run folder's record notes what was opened.
 
     Args:
-      data: the data set, if it is not the one the result holds.
+      data: the data set that it was trained on, if it lies elsewhere now.
+
+    Raises:
+      CheckpointError: other data than the run was trained on.
 
     >>> found = evaluate(fit("bpr", "synthetic", epochs=1, quiet=True), split="valid", ks=(10,))
     >>> found.split, found.mask, found.seeds
@@ -296,6 +299,11 @@ def evaluate(
     """
     if data is not None:
         dataset = data if isinstance(data, Dataset) else load(data)
+        if dataset.digest != result.dataset.digest:
+            raise CheckpointError(
+                f"{dataset.name} is not the data that {result.name} was trained on (its digest differs); leave data "
+                "out, or give the same files, split, modalities and masks."
+            )
         result = dataclasses.replace(result, dataset=dataset)
     found = result.evaluate(split, mask, **options)
     if result.folder:

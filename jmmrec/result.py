@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.data.dataset import Dataset
-from jmmrec.errors import ConfigError, DataError, check_whole
+from jmmrec.errors import ConfigError, DataError, as_tuple, check_whole
 from jmmrec.models import Backbone, name_of
 from jmmrec.report.tables import Table
 from jmmrec.retrieval import exclusion, extremes
@@ -165,17 +165,17 @@ class Result:
         """Top-K items for users by their original ids.
 
         Args:
-          users: original ids; default everybody. k: list length. seed: which run; default the first.
+          users: original ids, or one; default everybody. k: list length. seed: which run; default the first.
           again: also recommend what the user has in training or valid.
 
         Raises:
-          DataError: an unknown user. ConfigError: k out of range or no such seed.
+          DataError: an unknown user, or none at all. ConfigError: k out of range or no such seed.
         """
         data = self.dataset
         check_whole("k", k, 1, data.n_items)
         if seed is not None and seed not in self.lanes:
             raise ConfigError(f"this run has no seed {seed}; it has {', '.join(map(str, self.lanes))}.")
-        rows = np.arange(data.n_users) if users is None else _rows_of(data, users)
+        rows = np.arange(data.n_users) if users is None else _rows_of(data, as_tuple(users))
         place = np.full(data.n_users, -1)
         place[rows] = np.arange(len(rows))
         seen = np.concatenate([data.train, data.valid])
@@ -213,6 +213,8 @@ def _best(lanes: Mapping[int, Lane]) -> dict[int, tuple[Any, Any]]:
 
 
 def _rows_of(data: Dataset, users: Sequence[Any]) -> np.ndarray:
+    if not users:
+        raise DataError("no users were asked for; name some, or leave users out for everybody.")
     known = {str(user): row for row, user in enumerate(data.user_ids.tolist())}
     unknown = [user for user in users if str(user) not in known]
     if unknown:

@@ -1,6 +1,7 @@
 """Finished runs on disk: what `fit` writes at its end, and `open_run`, which reads it back."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ import jax
 import safetensors.numpy
 
 from jmmrec.data import Dataset, load, replay
-from jmmrec.errors import CheckpointError, DataError
+from jmmrec.errors import CheckpointError, ConfigError, DataError
 from jmmrec.models import Backbone
 from jmmrec.result import Result
 from jmmrec.train import Lane, TrainConfig, Trainer, WarmupState, checksum, trainer
 from jmmrec.train.checkpoint import pack, unpack, write_file
-from jmmrec.train.record import RunFolder, model_from
+from jmmrec.train.record import RunFolder, agrees, default_record, model_from, model_record
 from jmmrec.train.warmup import Never
 
 DataLike = Dataset | str | Path
@@ -52,7 +53,7 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
       model: the backbone, if it is one of your own.
 
     Raises:
-      CheckpointError: no finished run, damaged, or of other data than now found.
+      CheckpointError: no finished run, damaged, of other data than now found, or of another model than given.
     """
     run = RunFolder(folder)
     record = run.read()
@@ -62,7 +63,7 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
             f"finish it with: jmmrec train --resume {run.path}."
         )
     dataset = data_of(record, data, run.path)
-    backbone = model or model_from(record["model"])
+    backbone = model_from(record["model"]) if model is None else _checked(model, record["model"], run.path)
     config = TrainConfig(**record["config"])
     bound = trainer(backbone, dataset.for_training(), config)
     outcomes = _read_lanes(run, record, bound)
@@ -70,6 +71,20 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
     epochs = (record["epochs_trained"], record["epochs_from_scratch"])
     kept = {} if list(outcomes) == ["chosen"] else outcomes
     return Result(backbone, dataset, config, bound.static, chosen, kept, epochs, run.path)
+
+
+def _checked(model: Backbone, before: Mapping[str, Any], path: Path) -> Backbone:
+    """The model given for a run, which has to be the one that it was trained with, whatever is around both."""
+    if isinstance(model, type | str):
+        raise ConfigError(f"model is {model!r}; give a backbone, such as an instance of your class.")
+    now, usual = json.loads(json.dumps((model_record(model), default_record(model))))
+    inner = ("name", "options")
+    if not agrees(*({part: record.get(part) for part in inner} for record in (before, now, usual))):
+        raise CheckpointError(
+            f"the run in {path} is of {before['name']} with other options than the {now['name']} given, or of another "
+            "model; give the one that it was trained with."
+        )
+    return model
 
 
 def data_of(record: dict[str, Any], data: DataLike | None, path: Path) -> Dataset:

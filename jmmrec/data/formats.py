@@ -67,6 +67,11 @@ def load(
             f"core is {core} but split is None; a smaller data set must be split anew (split='per_user')."
         )
     if str(path) == "synthetic" and not Path(path).exists():
+        unread = {"inter": inter, "split": split, "core": core, "duplicates": duplicates != "error",
+                  "missing": missing != "marked"}  # fmt: skip
+        if any(unread.values()):
+            names = ", ".join(name for name, given in unread.items() if given)
+            raise ConfigError(f"the demo data is made split and whole, so it takes no {names}; leave that out.")
         demo = dataclasses.replace(demo_dataset(seed), source={"path": "synthetic", "seed": seed})
         return demo if modalities is None else demo.select(*modalities)
     given = {"inter": inter, "modalities": modalities and list(modalities), "split": split, "seed": seed}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.sparse import BCOO
 
-from jmmrec.errors import check_choice
+from jmmrec.errors import DataError, check_choice
 
 NORMS = ("sym_eps7", "sym_exact", "sym_eps8", "row_selfloop", "mean", "rowhalf_eps8")
 EPSILON = {"sym_eps7": 1e-7, "sym_eps8": 1e-8, "rowhalf_eps8": 1e-8}
@@ -82,14 +82,25 @@ def adjacency(rows: np.ndarray, cols: np.ndarray, values: np.ndarray, shape: tup
     Args:
       rows, cols: (nnz,) integers. values: (nnz,) floats. shape: (n_rows, n_cols).
 
+    Raises:
+      DataError: a row or column outside the shape, which no later step could see.
+
     >>> adjacency(np.array([1, 0]), np.array([0, 1]), np.ones(2), (2, 3)).bcoo.todense().tolist()
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     """
+    for name, ids, n in (("row", rows, shape[0]), ("column", cols, shape[1])):
+        _check_ids(name, ids, n)
     by_row, by_col = np.lexsort((cols, rows)), np.lexsort((rows, cols))
     return Adjacency(
         *_compressed(rows[by_row], cols[by_row], values[by_row], shape[0]),
         *_compressed(cols[by_col], rows[by_col], values[by_col], shape[1]),
     )
+
+
+def _check_ids(name: str, ids: np.ndarray, n: int) -> None:
+    bad = ids[(ids < 0) | (ids >= n)]
+    if len(bad):
+        raise DataError(f"{name} {bad[0]} is outside 0 to {n - 1} ({len(bad)} such entries); number them from 0.")
 
 
 def _compressed(rows: np.ndarray, cols: np.ndarray, values: np.ndarray, n_rows: int) -> tuple[jax.Array, ...]:
@@ -127,12 +138,19 @@ def bipartite(interactions: np.ndarray, n_users: int, n_items: int, norm: str = 
       interactions: (n, 2) rows of (user, item). norm: one of `NORMS`, see `edge_values`.
 
     Raises:
-      ConfigError: unknown `norm`.
+      ConfigError: unknown `norm`. DataError: an id that is no whole number, or outside the sizes.
 
     >>> bipartite(np.array([[0, 0], [0, 1]]), 1, 2, "mean").user_item.values.tolist()
     [0.5, 0.5]
     """
-    user, item = np.asarray(interactions, np.int64).T
+    pairs = np.asarray(interactions)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not (np.issubdtype(pairs.dtype, np.integer) or not pairs.size):
+        raise DataError(
+            f"interactions are {pairs.dtype} of shape {pairs.shape}; give (n, 2) whole numbers, user and item."
+        )
+    user, item = pairs.astype(np.int64).T
+    _check_ids("user", user, n_users)
+    _check_ids("item", item, n_items)
     user_degree = np.bincount(user, minlength=n_users).astype(np.float64)
     item_degree = np.bincount(item, minlength=n_items).astype(np.float64)
     down = adjacency(user, item, edge_values(norm, user_degree[user], item_degree[item]), (n_users, n_items))

@@ -68,6 +68,11 @@ class SinkhornConfig:
         name = split("mode", self.mode, *MODES)[0]
         if name == "lowrank" and self.gradient != "stop_plan":
             raise ConfigError(f"gradient is {self.gradient!r} with mode {self.mode!r}; lowrank takes 'stop_plan' only.")
+        if name == "minibatch" and self.gradient == "implicit":
+            raise ConfigError(
+                f"gradient is 'implicit' with mode {self.mode!r}, whose last batch is filled up with rows without "
+                "mass, which it does not take; use 'tail:20'."
+            )
         split("gradient", self.gradient, *GRADIENTS)
 
     @property

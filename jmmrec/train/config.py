@@ -71,7 +71,8 @@ class TrainConfig:
         check_range("checkpoint_seconds", self.checkpoint_seconds, 0, infinity)
         check_whole("rank_memory", self.rank_memory, 1 << 16, infinity)
         check_choice("sampler", self.sampler, SAMPLERS)
-        parse_metric(self.monitor)
+        name, k = parse_metric(self.monitor)
+        object.__setattr__(self, "monitor", f"{name}@{k}")  # as scores are named, however it was spelled
 
     def optimiser(self, model: Backbone) -> optax.GradientTransformationExtraArgs:
         """Direction of a step before the learning rate, which the step multiplies in as a number.

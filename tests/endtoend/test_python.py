@@ -12,7 +12,7 @@ import pytest
 import jmmrec
 from jmmrec.data import Dataset, SyntheticConfig, synthesize
 from jmmrec.demo import bounds, demo
-from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
+from jmmrec.errors import CheckpointError, ConfigError, DataError, DivergenceError
 from jmmrec.train import Static, TrainConfig, Trainer, WarmupConfig, checksum, record, train_lanes, trainer, with_mdvt
 from jmmrec.train.record import RunFolder
 
@@ -39,6 +39,32 @@ def test_notebook(data: Dataset, tmp_path: pathlib.Path) -> None:
     assert result.plot(tmp_path / "curves.png").axes and (tmp_path / "curves.png").stat().st_size > 1000
     again = jmmrec.open_run(tmp_path / "run", data)
     assert again.metrics == result.metrics and again.history == result.history
+
+
+def test_a_run_is_asked_what_it_was_trained_for(data: Dataset, tmp_path: pathlib.Path) -> None:
+    config = dataclasses.replace(CONFIG, monitor="Recall@20")
+    result = jmmrec.fit(MODEL, data, config=config, out=tmp_path / "run", quiet=True)
+    assert result.config.monitor == "recall@20" and result.lanes[0].best_score > 0
+    before = RunFolder(tmp_path / "run").read()
+    other = synthesize(dataclasses.replace(SMALL, n_users=40)).dataset
+    with pytest.raises(CheckpointError, match="is not the data that freedom was trained on"):
+        jmmrec.evaluate(result, other)
+    assert RunFolder(tmp_path / "run").read() == before
+    assert jmmrec.evaluate(result, data, split="valid").users.size
+    assert jmmrec.open_run(tmp_path / "run", data, MODEL).metrics == result.metrics
+    for model in (dataclasses.replace(MODEL, knn_k=4), jmmrec.LightGcn(embed_dim=4)):
+        with pytest.raises(CheckpointError, match="give the one that it was trained with"):
+            jmmrec.open_run(tmp_path / "run", data, model)
+    for wrong in (jmmrec.Freedom, "freedom"):
+        with pytest.raises(ConfigError, match="give a backbone"):
+            jmmrec.open_run(tmp_path / "run", data, wrong)
+    assert result.recommend("17", k=3).users.tolist() == result.recommend(17, k=3).users.tolist() == [17]
+    with pytest.raises(DataError, match="no users were asked for"):
+        result.recommend([])
+    with pytest.raises(ConfigError, match="from 0 to 2"):
+        jmmrec.fit(MODEL, data, seeds=(1 << 32,), quiet=True)
+    with pytest.raises(ConfigError, match="takes no split, core"):
+        jmmrec.load("synthetic", split="leave_one_out", core=5)
 
 
 def test_a_run_of_an_earlier_version_goes_on(data: Dataset, tmp_path: pathlib.Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jmmrec.errors import ConfigError
+from jmmrec.errors import ConfigError, DataError
 from jmmrec.graph import NORMS, adjacency, bipartite
 
 USERS, ITEMS = 9, 7
@@ -60,3 +60,25 @@ def test_repeated_entries_add_up() -> None:
 def test_unknown_normalisation() -> None:
     with pytest.raises(ConfigError, match="norm is 'half'; choose one of 'sym_eps7'"):
         bipartite(np.array([[0, 0]]), 1, 1, "half")
+
+
+@pytest.mark.parametrize(
+    ("interactions", "words"),
+    [
+        ([[0, 0], [1, 2]], "item 2 is outside 0 to 1"),
+        ([[2, 0]], "user 2 is outside 0 to 1"),
+        ([[0, -1]], "item -1 is outside"),
+        ([[0.5, 1.0]], "interactions are float64"),
+        ([[0, 1, 1]], r"of shape \(1, 3\)"),
+    ],
+)
+def test_ids_outside_are_refused(interactions, words) -> None:
+    """Propagation would read memory that is not the tables'."""
+    with pytest.raises(DataError, match=words):
+        bipartite(np.array(interactions), 2, 2)
+
+
+def test_entries_outside_are_refused() -> None:
+    for rows, cols in (([0], [3]), ([2], [0]), ([-1], [0])):
+        with pytest.raises(DataError, match="is outside 0 to"):
+            adjacency(np.array(rows), np.array(cols), np.ones(1), (2, 3))

@@ -217,6 +217,7 @@ def test_small_epsilon_stays_finite(clouds, share) -> None:
         ({"cost": "l1"}, "cost is 'l1'"),
         ({"marginals": "half"}, "marginals is 'half'"),
         ({"mode": "lowrank:4", "gradient": "tail:3"}, "lowrank takes 'stop_plan' only"),
+        ({"mode": "minibatch:4", "gradient": "implicit"}, "gradient is 'implicit' with mode 'minibatch:4'"),
     ],
 )
 def test_options_are_checked(options, words) -> None:
