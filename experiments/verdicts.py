@@ -8,10 +8,11 @@ judged by whole intervals (`within`), those about epochs by intervals over seeds
 
 from collections.abc import Callable, Mapping, Sequence
 
+from experiments.compare import BASE, OTHER
+
 Rows = list[dict[str, str]]
 Rule = Callable[[Rows], tuple[str, str]]  # from the rows of a file to (what we find, verdict)
-OTHER = ("other_low95", "other_high95", "p_other", "minus_other")
-ENDS = {"minus_base": ("diff_low95", "diff_high95"), "minus_other": ("other_low95", "other_high95")}
+ENDS = {columns[0]: columns[1:3] for columns in (BASE, OTHER)}
 
 
 def adjusted(rows: Rows, gap: str = "minus_base") -> Rows:
@@ -82,11 +83,15 @@ def warmups(data: str) -> Rule:
         told = [f"{row['warmup'].replace('none', 'alone')} {spread(row)}" for row in mine]
         if not mine:
             return "", "open"
-        seeds = mine[0]["seeds"]
         gains = [row for row in mine if row["warmup"] != "none"]
-        return f"R@10, {seeds} seed{'s' * (seeds != '1')}: {', '.join(told)}", decided(gains, "minus_backbone")
+        return f"R@10, {counted(mine[0])}: {', '.join(told)}", decided(gains, "minus_backbone")
 
     return ours
+
+
+def one_table(rows: Rows, data: str, model: str, metric: str) -> dict[str, dict[str, str]]:
+    """Rows of a data set, a model and a metric by their label."""
+    return {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, model, metric)}
 
 
 def differences(
@@ -101,7 +106,7 @@ def differences(
     """Rows of a table of ours `about` which it is claimed that they are better (`-`: worse) than another one."""
 
     def ours(rows: Rows) -> tuple[str, str]:
-        mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, model, metric)}
+        mine = one_table(rows, data, model, metric)
         found = {label: row for label, row in mine.items() if about(label)}
         if not found:
             return "", "open"
@@ -164,7 +169,7 @@ def within(
     """Rows claimed to be as good as another one: the whole interval is above -2 % of it (`-`) and below 2 % (`+`)."""
 
     def ours(rows: Rows) -> tuple[str, str]:
-        mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, model, metric)}
+        mine = one_table(rows, data, model, metric)
         told, found = [], []
         for row in (row for label, row in mine.items() if about(label) and row["minus_other"]):
             least, low, high = margin * float(mine[row["other"]]["mean"]), row["other_low95"], row["other_high95"]
@@ -224,7 +229,7 @@ def alike(data: str, span: int = 2) -> Rule:
     """Whether the static threshold with the best valid score lies within a span of what dynamic found, seed by seed."""
 
     def ours(rows: Rows) -> tuple[str, str]:
-        mine = {r["row"]: r for r in rows if (r["data"], r["model"], r["metric"]) == (data, "freedom", "recall@10")}
+        mine = one_table(rows, data, "freedom", "recall@10")
         static = {label: row for label, row in mine.items() if label.startswith("T = ")}
         if not static:
             return "", "open"
@@ -242,6 +247,12 @@ def masked(rows: Rows, rates: Sequence[float] = (0.9,)) -> Rows:
     return [row | {"row": row["model"], "model": ""} for row in rows if float(row["rate"]) in rates]
 
 
+def as_base(row: dict[str, str]) -> dict[str, str]:
+    """A row whose difference to the other row stands where that to the base does, and whose name says so."""
+    moved = {base: row[other] for base, other in zip(BASE, OTHER, strict=True)}
+    return row | moved | {"row": f"{row['row']} against {row['other']}"}
+
+
 def ladder(data: str) -> Rule:
     """CI²MG's parts, 90 % missing: the first and the whole against LightGCN-M, the others against the rung below.
 
@@ -249,18 +260,15 @@ def ladder(data: str) -> Rule:
     """
 
     def ours(rows: Rows) -> tuple[str, str]:
-        kept = {r["row"]: r for r in masked(rows) if (r["data"], r["metric"]) == (data, "recall@20")}
+        kept = one_table(masked(rows), data, "", "recall@20")
         upper = ["+ Inter", "+ Conl", "CI2MG"]
         upper = upper if set(upper) <= set(kept) else [f"{rung}, prototypes" for rung in upper]
         steps = [kept[rung] for rung in ("+ Intra", upper[-1]) if rung in kept]
-        steps += [
-            kept[rung] | dict(zip((*ENDS["minus_base"], "p", "minus_base"), map(kept[rung].get, OTHER), strict=True))
-            for rung in upper if rung in kept
-        ]  # fmt: skip
+        steps += [as_base(kept[rung]) for rung in upper if rung in kept]
         if not steps:
             return "", "open"
         told = [f"{name} {float(kept[name]['mean']):.4f}" for name in ("LightGCN-M", "Eq. 2's ids") if name in kept]
-        told += dict.fromkeys(beside(row, "minus_base") for row in steps)
+        told += [beside(row, "minus_base") for row in steps]
         found = decided(steps) if len(steps) == 5 else "cannot be told"
         return f"R@20, {counted(steps[0])}: {', '.join(told)}", found
 
@@ -286,8 +294,8 @@ def above_lightgcn(rows: Rows) -> tuple[str, str]:
         bad = [r["model"] for r in sure if beyond(r, "minus_lightgcn", "-")]
         under = [r["model"] for r in here if float(r["mean"]) < least]
         words = ("better", good), ("worse", bad), ("below popularity", under)
-        counted = [f"{word} {', '.join(names)}" for word, names in words if names]
-        told.append(f"{data}, {len(here)} models: {'; '.join(counted) or 'none told apart'}")
+        said = [f"{word} {', '.join(names)}" for word, names in words if names]
+        told.append(f"{data}, {len(here)} models: {'; '.join(said) or 'none told apart'}")
     return "R@20 against LightGCN at p < .01: " + ". ".join(told), "no claim"
 
 

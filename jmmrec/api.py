@@ -17,7 +17,7 @@ from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.models import Backbone, make
 from jmmrec.report.progress import Progress, peak_memory
 from jmmrec.result import Result
-from jmmrec.runs import DataLike, open_run, write_result
+from jmmrec.runs import DataLike, data_of, open_run, write_result
 from jmmrec.train import (
     Checkpoints,
     Evaluation,
@@ -298,12 +298,7 @@ def evaluate(
     ('valid', 'train', (0,))
     """
     if data is not None:
-        dataset = data if isinstance(data, Dataset) else load(data)
-        if dataset.digest != result.dataset.digest:
-            raise CheckpointError(
-                f"{dataset.name} is not the data that {result.name} was trained on (its digest differs); leave data "
-                "out, or give the same files, split, modalities and masks."
-            )
+        dataset = data_of(_data_record(result.dataset), data, f"this run of {result.name}")
         result = dataclasses.replace(result, dataset=dataset)
     found = result.evaluate(split, mask, **options)
     if result.folder:

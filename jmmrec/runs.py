@@ -62,7 +62,7 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
             f"the run in {run.path} is {record.get('status', 'unknown')}; "
             f"finish it with: jmmrec train --resume {run.path}."
         )
-    dataset = data_of(record, data, run.path)
+    dataset = data_of(record["data"], data, f"the run in {run.path}")
     backbone = model_from(record["model"]) if model is None else _checked(model, record["model"], run.path)
     config = TrainConfig(**record["config"])
     bound = trainer(backbone, dataset.for_training(), config)
@@ -81,30 +81,33 @@ def _checked(model: Backbone, before: Mapping[str, Any], path: Path) -> Backbone
     inner = ("name", "options")
     if not agrees(*({part: record.get(part) for part in inner} for record in (before, now, usual))):
         raise CheckpointError(
-            f"the run in {path} is of {before['name']} with other options than the {now['name']} given, or of another "
-            "model; give the one that it was trained with."
+            f"the run in {path} is not of the {now['name']} given, or not with its options; give the {before['name']} "
+            "that it was trained with."
         )
     return model
 
 
-def data_of(record: dict[str, Any], data: DataLike | None, path: Path) -> Dataset:
+def data_of(about: Mapping[str, Any], data: DataLike | None, run: str) -> Dataset:
     """The data set a run was trained on, loaded as it was then, or from elsewhere.
+
+    Args:
+      about: the run's record of it. run: what messages call it.
 
     Raises:
       DataError: the run's data came from memory and none is given. CheckpointError: it is other data.
     """
-    source, steps = record["data"]["source"], record["data"].get("steps", ())
+    source, steps = about["source"], about.get("steps", ())
     if data is None and not source:
-        raise DataError(f"the run in {path} was trained on data made in memory; pass the data set.")
+        raise DataError(f"{run} was trained on data made in memory; pass the data set.")
     if data is None:
         dataset = replay(load(**source), steps)
     elif isinstance(data, Dataset):
         dataset = data
     else:
         dataset = replay(load(**(source | {"path": data})), steps)
-    if dataset.digest != record["data"]["digest"]:
+    if dataset.digest != about["digest"]:
         raise CheckpointError(
-            f"{dataset.name} is not the data the run in {path} was trained on (its digest differs); "
+            f"{dataset.name} is not the data {run} was trained on (its digest differs); "
             "give the same files, split and modalities."
         )
     return dataset

@@ -185,13 +185,13 @@ def trained(parts: Sequence[tuple]) -> dict[str, str]:
     return {"refresh": refresh, "virtual_since": since, "best_epoch": best, **ends}
 
 
-def never_on(made: Sequence[dict]) -> list[str]:
+def never_on(made: Sequence[dict], plan: Sequence[Cell]) -> list[str]:
     """A remark on rows some of whose seeds are the backbone: their best epoch comes before virtual triplets do."""
-    first = {row["row"]: row for row in made if row["setting"] != PLAIN.key and row["row"] != "backbone"}
-    found = [f"{label} in {idle(row)} of {row['seeds']}" for label, row in first.items() if idle(row)]
-    return [f"Seeds whose best epoch has no virtual triplets yet, so the backbone's: {'; '.join(found)}.", ""] * any(
-        found
-    )
+    with_mdvt = {label for cell in plan if cell.mdvt is not None for outcome, label in cell.rows if outcome != "none"}
+    rows = {row["row"]: row for row in made if row["row"] in with_mdvt and idle(row)}
+    found = [f"{label} in {idle(row)} of {row['seeds']}" for label, row in rows.items()]
+    said = f"Seeds whose best epoch has no virtual triplets yet, so the backbone's: {'; '.join(found)}."
+    return [said, ""] if found else []
 
 
 def evaluations(found: Mapping[str, Sequence[tuple]], metrics: Sequence[str]) -> dict[str, Any]:
@@ -328,7 +328,7 @@ def main(
                 made = rows((folder, model), made, paper(tables), names)
                 how = {label: {"setting": keys[label], **trained(parts)} for label, parts in found.items()}
                 made = [row | EMPTY | how[row["row"]] | same for row in made]
-                every, lines = every + made, lines + section(made, metrics) + choices(plan, keys) + never_on(made)
+                every, lines = every + made, lines + section(made, metrics) + choices(plan, keys) + never_on(made, plan)
     used = [r.folder for found in drawn.values() for parts in found.values() for r, _ in parts]
     note = " ".join(filter(None, (mined(given.refresh), WARMED[given.warmup], given.note)))
     source = provenance(called(f"mdvt/{name}.py", arguments), note, used)

@@ -42,13 +42,10 @@ def cells(folder: str, model: str) -> Sequence[Cell]:
                 least = (("variant", (("tau", tau), ("n_min", n_min))),)
                 key = f"hybrid-tau{tau}-n{n_min}to{n}"
                 made.append(Cell(key, (("", plus),), HYBRID, (("n", n), *least)))
-    equal = [
-        Cell(f"hybrid-n{n}", (("", plus),), HYBRID, (("n", n),))
-        if n != usual
-        else dataclasses.replace(MDVT, rows=(("", plus),))
-        for n in (1, 2)
-    ]
-    return made + equal
+    for n in (1, 2):
+        equal = MDVT if n == usual else Cell(f"hybrid-n{n}", (), HYBRID, (("n", n),))
+        made.append(dataclasses.replace(equal, rows=(("", plus),)))
+    return made
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

@@ -358,7 +358,10 @@ def test_the_same_runs_are_no_difference() -> None:
     assert rule([row | {"seeds": "1", "other_low95": "", "other_high95": ""}])[1] == "cannot be told"
     used = row | {"best_epoch": "77 81", "virtual_since": "80 80"}
     assert "the backbone itself in 1 of 2 seeds" in rule([used])[0]
-    assert mdvt.never_on([used | {"setting": "mdvt"}])[0] == (
+    plan = [mdvt.PLAIN, mdvt.Cell("amr", (("", "+A"),), amr=()), mdvt.Cell("hybrid", (("", "g=0.3"),), mdvt=())]
+    never = {"best_epoch": "3 4", "virtual_since": "never never"}
+    assert mdvt.never_on([row | never | {"row": label} for label in ("backbone", "+A")], plan) == []
+    assert mdvt.never_on([used], plan)[0] == (
         "Seeds whose best epoch has no virtual triplets yet, so the backbone's: g=0.3 in 1 of 2."
     )
 

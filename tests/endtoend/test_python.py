@@ -47,13 +47,13 @@ def test_a_run_is_asked_what_it_was_trained_for(data: Dataset, tmp_path: pathlib
     assert result.config.monitor == "recall@20" and result.lanes[0].best_score > 0
     before = RunFolder(tmp_path / "run").read()
     other = synthesize(dataclasses.replace(SMALL, n_users=40)).dataset
-    with pytest.raises(CheckpointError, match="is not the data that freedom was trained on"):
+    with pytest.raises(CheckpointError, match="is not the data this run of freedom was trained on"):
         jmmrec.evaluate(result, other)
     assert RunFolder(tmp_path / "run").read() == before
     assert jmmrec.evaluate(result, data, split="valid").users.size
     assert jmmrec.open_run(tmp_path / "run", data, MODEL).metrics == result.metrics
     for model in (dataclasses.replace(MODEL, knn_k=4), jmmrec.LightGcn(embed_dim=4)):
-        with pytest.raises(CheckpointError, match="give the one that it was trained with"):
+        with pytest.raises(CheckpointError, match="give the freedom that it was trained with"):
             jmmrec.open_run(tmp_path / "run", data, model)
     for wrong in (jmmrec.Freedom, "freedom"):
         with pytest.raises(ConfigError, match="give a backbone"):
