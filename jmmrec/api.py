@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from jmmrec.data import Dataset, load
+from jmmrec.data import Dataset, as_dataset, load
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
-from jmmrec.models import Backbone, make
+from jmmrec.models import Backbone, as_backbone
 from jmmrec.report.progress import Progress, peak_memory
 from jmmrec.result import Result
 from jmmrec.runs import DataLike, data_of, open_run, write_result
@@ -70,16 +70,13 @@ def fit(
     >>> len(result.history[0])
     2
     """
-    backbone = make(model) if isinstance(model, str) else model
-    _check_kinds(backbone, warmup, config)
+    backbone = as_backbone(model)
+    _check_kinds(warmup, config, mdvt)
     seeds = check_seeds(seeds)
     config = _config(backbone, config, options)
-    dataset = data if isinstance(data, Dataset) else load(data)
+    dataset = as_dataset(data)
     warmup = WarmupConfig(warmup) if isinstance(warmup, str) else warmup
-    if warmup.strategy != "none" and not isinstance(backbone, Mdvt):
-        backbone = with_mdvt(backbone, **(mdvt or {}))
-    elif mdvt:
-        raise ConfigError("mdvt options were given but virtual triplets are off; choose a warmup.")
+    backbone = _with_virtual(backbone, warmup, mdvt or {})
     record = run_record(backbone, warmup, config, seeds, dataset)
     folder = _open_folder(out, resume, record, backbone)
     bound = trainer(backbone, dataset.for_training(), config)
@@ -96,15 +93,31 @@ def fit(
     return result
 
 
-def _check_kinds(model: Any, warmup: Any, config: Any) -> None:
-    if isinstance(model, type):
-        raise ConfigError(f"model is the class {model.__name__}; give one of its kind, {model.__name__}(), or a name.")
+def _check_kinds(warmup: Any, config: Any, mdvt: Any) -> None:
     for option, given, kind, other in (
         ("warmup", warmup, str | WarmupConfig, f"{', '.join((*STRATEGIES, 'all'))}, or a WarmupConfig"),
         ("config", config, TrainConfig | None, "a TrainConfig, or its fields as keyword arguments"),
+        ("mdvt", mdvt, Mapping | None, "options of Mdvt by name, such as {'n': 4, 'lam': 0.2}"),
     ):
         if not isinstance(given, kind):
             raise ConfigError(f"{option} is {given!r}; give {other}.")
+
+
+def _with_virtual(model: Backbone, warmup: WarmupConfig, mdvt: Mapping[str, Any]) -> Backbone:
+    """The model with virtual triplets if the warm-up brings them in; two answers to when or how are refused."""
+    if not isinstance(model, Mdvt):
+        if warmup.strategy != "none":
+            return with_mdvt(model, **mdvt)
+        if mdvt:
+            raise ConfigError("mdvt options were given but virtual triplets are off; choose a warmup.")
+        return model
+    if mdvt:
+        raise ConfigError("mdvt options were given but the model has its own; give all of them to with_mdvt.")
+    if model.active != (warmup.strategy == "none"):
+        off = "never come in with warmup 'none'; choose static, dynamic or hybrid, or active=True for all epochs"
+        on = f"are active from the first epoch, so warmup {warmup.strategy!r} has nothing to decide; leave one out"
+        raise ConfigError(f"the model's virtual triplets {on if model.active else off}.")
+    return model
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -163,6 +176,8 @@ def _data_record(dataset: Dataset) -> dict[str, Any]:
 
 
 def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone) -> RunFolder | None:
+    if out == "":
+        raise ConfigError("out is empty; name a folder, or leave it out to write nothing.")
     if out is None:
         if resume:
             raise ConfigError("resume needs the run folder: pass out=.")
@@ -283,12 +298,16 @@ def _result(
 
 
 def evaluate(
-    result: Result, data: DataLike | None = None, split: str = "test", mask: str = "train", **options
+    result: Result | str | Path,
+    data: DataLike | None = None,
+    split: str = "test",
+    mask: str = "train",
+    **options: Any,
 ) -> Evaluation:
     """Metrics of a finished run on a split, see `Result.evaluate`; a run folder's record notes what was opened.
 
     Args:
-      data: the data set that it was trained on, if it lies elsewhere now.
+      result: what `fit` returned, or its folder. data: the data set that it was trained on, if it lies elsewhere now.
 
     Raises:
       CheckpointError: other data than the run was trained on.
@@ -297,7 +316,9 @@ def evaluate(
     >>> found.split, found.mask, found.seeds
     ('valid', 'train', (0,))
     """
-    if data is not None:
+    if isinstance(result, str | Path):
+        result = open_run(result, data)
+    elif data is not None:
         dataset = data_of(_data_record(result.dataset), data, f"this run of {result.name}")
         result = dataclasses.replace(result, dataset=dataset)
     found = result.evaluate(split, mask, **options)

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from jmmrec.api import fit
-from jmmrec.data import Dataset
+from jmmrec.api import check_seeds, fit
+from jmmrec.data import Dataset, as_dataset
 from jmmrec.data.impute import impute as filled
 from jmmrec.data.knockout import KNOCKOUTS, knock_out
 from jmmrec.data.steps import label
-from jmmrec.errors import ConfigError, DataError, check_choice
-from jmmrec.models import MODELS, Backbone, make
+from jmmrec.errors import ConfigError, DataError, as_tuple, check_choice
+from jmmrec.models import Backbone, as_backbone
 from jmmrec.report import Table
 from jmmrec.retrieval import parse_metric
+from jmmrec.runs import DataLike
 from jmmrec.train import TrainConfig
+from jmmrec.train.record import full_name
+from jmmrec.train.wrapper import innermost
 
 VERDICT = "permuted"
 """The knock-out that the verdict rests on: all it takes away is which row belongs to which item."""
@@ -107,7 +110,7 @@ class ModalityAudit:
 
 def audit_modalities(
     model: str | Backbone,
-    dataset: Dataset,
+    data: DataLike,
     *,
     modalities: Sequence[str] = (),
     knockouts: Sequence[str] = KNOCKOUTS,
@@ -126,33 +129,35 @@ def audit_modalities(
     what varies between seeds, so that neither a lucky run nor a few users make a verdict.
 
     Args:
-      modalities: those to knock out; default all. knockouts: `permuted`, on which the verdict rests, is always among
-        them; `absent` is left out where nothing else is left. split: `valid` keeps test rows for later. seeds: 2 or
-        more. impute: how missing rows are filled, see `jmmrec.data.impute`: after each knock-out, so that filled rows
-        bring back nothing of the real ones. config, options: of training, as in `jmmrec.fit`.
+      data: a data set, or what `jmmrec.load` takes. modalities: those to knock out; default all. knockouts:
+        `permuted`, on which the verdict rests, is always among them; `absent` is left out where nothing else is left.
+      split: `valid` keeps test rows for later. seeds: 2 or more. impute: how missing rows are filled, see
+        `jmmrec.data.impute`: after each knock-out, so that filled rows bring back nothing of the real ones. config,
+        options: of training, as in `jmmrec.fit`.
 
     Raises:
       ConfigError: one seed, an unknown knock-out, metric or fill, a model that reads no modality. DataError: an unknown
         modality, or none, or rows that were imputed before. All of them before anything is trained.
 
-    >>> from jmmrec.data import load
-    >>> found = audit_modalities("vbpr", load("synthetic"), modalities=["text"], knockouts=[], seeds=(0, 1),
+    >>> found = audit_modalities("vbpr", "synthetic", modalities=["text"], knockouts=[], seeds=(0, 1),
     ...                          epochs=1, quiet=True)
     >>> [(f.modality, f.how) for f in found.findings]
     [('text', 'permuted')]
     """
     check_choice("split", split, ("valid", "test"))
     measured, k = parse_metric(metric)
+    backbone, dataset, seeds = as_backbone(model), as_dataset(data), check_seeds(seeds)
+    modalities, knockouts = as_tuple(modalities), as_tuple(knockouts)
 
     def _filled(data: Dataset) -> Dataset:
         return data if impute is None else filled(data, impute)
 
-    names = _checked(model, dataset, modalities, knockouts, seeds, split, _filled)
+    names = _checked(backbone, dataset, modalities, knockouts, seeds, split, _filled)
     kept = [how for how in KNOCKOUTS if how in {VERDICT, *knockouts}]
     kept = [how for how in kept if how != "absent" or len(dataset.modalities) > 1]
 
     def _per_user(data: Dataset, seed: int) -> np.ndarray:
-        result = fit(model, data, seeds=(seed,), config=config, quiet=quiet, **options)
+        result = fit(backbone, data, seeds=(seed,), config=config, quiet=quiet, **options)
         found = result.evaluate(split=split, ks=(k,), metrics=(measured,))
         return found.per_user[f"{measured}@{k}"][0]
 
@@ -163,16 +168,11 @@ def audit_modalities(
         for how in kept:
             other = np.stack([_per_user(_filled(knock_out(dataset, name, how, seed)), seed) for seed in seeds])
             findings.append(Finding(name, how, float(other.mean()), *difference(real - other)))
-    return ModalityAudit(_name(model), label(whole), metric, split, tuple(seeds), float(real.mean()), tuple(findings))
-
-
-def _name(model: str | Backbone) -> str:
-    names = {kind: name for name, kind in MODELS.items()}
-    return model if isinstance(model, str) else names.get(type(model), type(model).__name__)
+    return ModalityAudit(full_name(backbone), label(whole), metric, split, seeds, float(real.mean()), tuple(findings))
 
 
 def _checked(
-    model: Any,
+    backbone: Backbone,
     dataset: Dataset,
     modalities: Sequence[str],
     knockouts: Sequence[str],
@@ -183,12 +183,11 @@ def _checked(
     """The modalities to knock out; what cannot work is refused before anything is trained."""
     for how in knockouts:
         check_choice("knock-out", how, KNOCKOUTS)
-    if len(set(seeds)) < max(2, len(seeds)):
-        raise ConfigError(f"seeds are {list(seeds)}; give 2 or more, each once: one says nothing about chance.")
-    backbone = make(model) if isinstance(model, str) else model
-    card = backbone.card
+    if len(seeds) < 2:
+        raise ConfigError(f"seeds are {list(seeds)}; give 2 or more: one says nothing about chance.")
+    card = innermost(backbone)[0].card
     if card and card.modalities == "none":
-        raise ConfigError(f"{_name(model)} reads no modality, so it uses none; audit a model that does.")
+        raise ConfigError(f"{full_name(backbone)} reads no modality, so it uses none; audit a model that does.")
     for name, modality in dataset.modalities.items():
         if modality.imputed is not None:
             raise DataError(

@@ -11,13 +11,13 @@ import numpy as np
 
 from jmmrec.data.dataset import Dataset
 from jmmrec.errors import ConfigError, DataError, as_tuple, check_whole
-from jmmrec.models import Backbone, name_of
+from jmmrec.models import Backbone
 from jmmrec.report.tables import Table
-from jmmrec.retrieval import exclusion, extremes
+from jmmrec.retrieval import exclusion
 from jmmrec.train import Evaluation, Lane, TrainConfig, evaluate_split
 from jmmrec.train.checkpoint import write_file
-from jmmrec.train.record import wrappings
-from jmmrec.train.wrapper import innermost
+from jmmrec.train.evaluate import best_items
+from jmmrec.train.record import full_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,17 +29,30 @@ class Recommendations:
 
     Attributes:
       users: (n,) original user ids. items: (n, k) original item ids, best first. scores: float32 (n, k).
+      cold: bool (n,), users without any training interaction, whose lists are what untrained vectors make of them.
     """
 
     users: np.ndarray
     items: np.ndarray
     scores: np.ndarray
+    cold: np.ndarray
 
     def table(self, most: int = 20) -> Table:
         """The first `most` users and their items."""
         rows = zip(self.users[:most].tolist(), self.items[:most].tolist(), strict=True)
-        notes = (f"The first {most} of {len(self.users):,} users.",) if len(self.users) > most else ()
-        return Table("", ("user", "items"), tuple((str(u), ", ".join(map(str, found))) for u, found in rows), notes)
+        notes = [f"The first {most} of {len(self.users):,} users."] if len(self.users) > most else []
+        notes += [self.remark] if self.remark else []
+        told = tuple((str(u), ", ".join(map(str, found))) for u, found in rows)
+        return Table("", ("user", "items"), told, tuple(notes))
+
+    @property
+    def remark(self) -> str:
+        """What a reader must know of users that the model has learned nothing about; nothing if there are none."""
+        cold = self.users[self.cold]
+        if not len(cold):
+            return ""
+        more = f" and {len(cold) - 1:,} more users" if len(cold) > 1 else ""
+        return f"{cold[0]}{more} had no interaction to train on: what these lists hold says nothing about their taste."
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -122,7 +135,7 @@ class Result:
     @property
     def name(self) -> str:
         """Short name of the model for tables."""
-        return "+".join([name_of(innermost(self.model)[0]), *wrappings(self.model)])
+        return full_name(self.model)
 
     @property
     def runs(self) -> dict[int, tuple[Any, Any]]:
@@ -180,13 +193,14 @@ class Result:
         place[rows] = np.arange(len(rows))
         seen = np.concatenate([data.train, data.valid])
         seen = seen[:0] if again else seen[place[seen[:, 0]] >= 0]
-        pairs = exclusion(place[seen[:, 0]], seen[:, 1], len(rows), data.n_items, self.config.rank_memory)
+        memory = self.config.rank_memory
+        size = min(1 << (len(rows) - 1).bit_length(), data.n_users)  # few sizes, few programs
+        pairs = exclusion(place[seen[:, 0]], seen[:, 1], size, data.n_items, memory, rounded=True)
         lane = self.lanes[next(iter(self.lanes)) if seed is None else seed]
         assert lane.best is not None
-        encoded = self.model.encode(*lane.best, self.static, None, train=False)
-        memory = self.config.rank_memory
-        found = extremes(encoded.user[jnp.asarray(rows)], encoded.item, k, exclude=pairs, memory=memory)
-        scores = np.asarray(found.top_scores)
+        asked = jnp.asarray(np.resize(rows, size))
+        found = best_items(self.model, *lane.best, self.static, asked, pairs, k, memory)
+        top, scores = (np.asarray(part)[: len(rows)] for part in found[:2])
         short = np.flatnonzero(np.isneginf(scores[:, -1]))
         if len(short):
             left = int(np.isfinite(scores[short[0]]).sum())
@@ -194,7 +208,8 @@ class Result:
                 f"k is {k} but user {data.user_ids[rows[short[0]]]} has only {left} items left that are new "
                 f"({len(short)} such users in all); lower k."
             )
-        return Recommendations(data.user_ids[rows], data.item_ids[np.asarray(found.top)], scores)
+        cold = np.bincount(data.train[:, 0], minlength=data.n_users)[rows] == 0
+        return Recommendations(data.user_ids[rows], data.item_ids[top], scores, cold)
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Loss and valid NDCG@10 by epoch, where virtual triplets came in marked; also written to `path`.

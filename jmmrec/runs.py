@@ -9,8 +9,9 @@ import jax
 import safetensors.numpy
 
 from jmmrec.data import Dataset, load, replay
-from jmmrec.errors import CheckpointError, ConfigError, DataError
+from jmmrec.errors import CheckpointError, DataError
 from jmmrec.models import Backbone
+from jmmrec.models.registry import check_backbone
 from jmmrec.result import Result
 from jmmrec.train import Lane, TrainConfig, Trainer, WarmupState, checksum, trainer
 from jmmrec.train.checkpoint import pack, unpack, write_file
@@ -57,11 +58,11 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
     """
     run = RunFolder(folder)
     record = run.read()
-    if record.get("status") != "finished":
-        raise CheckpointError(
-            f"the run in {run.path} is {record.get('status', 'unknown')}; "
-            f"finish it with: jmmrec train --resume {run.path}."
-        )
+    status = record.get("status", "unknown")
+    if status != "finished":
+        what = f"finish it with: jmmrec train --resume {run.path}"
+        lost = f"{record.get('reason', '')} Train it anew in another folder, with a lower learning rate"
+        raise CheckpointError(f"the run in {run.path} is {status}; {lost if status == 'diverged' else what}.")
     dataset = data_of(record["data"], data, f"the run in {run.path}")
     backbone = model_from(record["model"]) if model is None else _checked(model, record["model"], run.path)
     config = TrainConfig(**record["config"])
@@ -75,8 +76,7 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
 
 def _checked(model: Backbone, before: Mapping[str, Any], path: Path) -> Backbone:
     """The model given for a run, which has to be the one that it was trained with, whatever is around both."""
-    if isinstance(model, type | str):
-        raise ConfigError(f"model is {model!r}; give a backbone, such as an instance of your class.")
+    check_backbone(model)
     now, usual = json.loads(json.dumps((model_record(model), default_record(model))))
     inner = ("name", "options")
     if not agrees(*({part: record.get(part) for part in inner} for record in (before, now, usual))):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from jmmrec.errors import ConfigError, check_whole
+from jmmrec.errors import ConfigError, as_tuple, check_whole
 from jmmrec.report import Table, comparison_table, plot_groups, plot_history
 from jmmrec.report.evaluations import seed_text
 from jmmrec.report.page import facts, figure_html, page
@@ -46,9 +46,24 @@ def compare(
     >>> table.columns, [row[0] for row in table.rows]
     (('model', 'recall@20'), ['bpr', 'lightgcn'])
     """
+    metrics = spelled(metrics)
     found = evaluated(results, metrics, split, mask)
     base = baseline or next(iter(found))
     return comparison_table(found, metrics, base if len(found) > 1 else None, title=title, **how_tested)
+
+
+def spelled(metrics: Sequence[str]) -> list[str]:
+    """Metrics as evaluations name them; a lone word is one.
+
+    Raises:
+      ConfigError: none, or an unknown one.
+
+    >>> spelled("Recall@20")
+    ['recall@20']
+    """
+    if not metrics:
+        raise ConfigError("metrics are empty; name at least one, e.g. recall@20.")
+    return ["{}@{}".format(*parse_metric(metric)) for metric in as_tuple(metrics)]
 
 
 def evaluated(results: Mapping[str, Result], metrics: Sequence[str], split: str, mask: str) -> dict[str, Evaluation]:
@@ -57,11 +72,11 @@ def evaluated(results: Mapping[str, Result], metrics: Sequence[str], split: str,
     Raises:
       ConfigError: no run or metric, an unknown one, a K above the number of items, another data set.
     """
+    if not isinstance(results, Mapping):
+        raise ConfigError("the runs have no names; give them as {'name': result, ...}.")
     if not results:
         raise ConfigError("there is no run; name at least one.")
-    if not metrics:
-        raise ConfigError("metrics are empty; name at least one, e.g. recall@20.")
-    wanted = [parse_metric(metric) for metric in metrics]
+    wanted = [parse_metric(metric) for metric in spelled(metrics)]
     base, first = next(iter(results.items()))
     for name, result in results.items():
         if result.dataset.split_digest != first.dataset.split_digest:
@@ -97,7 +112,7 @@ def write_summary(
     Raises:
       ConfigError: no run, another data set, an unknown metric or test. JmmrecError: matplotlib is not installed.
     """
-    tables, tests = {}, {}
+    metrics, tables, tests = spelled(metrics), {}, {}
     for split in ("test", "valid"):
         found = evaluated(results, metrics, split, "train" if split == "valid" else mask)
         tests = tests or found

@@ -240,6 +240,8 @@ class DataOptions:
         """The data set at a path, see `jmmrec.load`."""
         from jmmrec.data import load
 
+        if self.split_seed and self.split is None and str(path) != "synthetic":
+            raise ConfigError("--split-seed was given but nothing is split anew; add --split, or leave it out.")
         given = {"inter": self.inter, "modalities": self.modalities or None, "split": self.split, "core": self.core}
         return load(path, seed=self.split_seed, duplicates=self.duplicates, missing=self.missing, **given)
 

@@ -59,6 +59,8 @@ def run(argv: list[str]) -> int:
     found = result.recommend(asked, given.k, seed=given.seed, again=given.again)
     if given.out:
         options.show(f"Top {given.k} of {len(found.users)} users written to {found.save(given.out)}.")
+        if found.remark:
+            options.show(found.remark)
         return 0
     options.show(_table(found, f"Top {given.k} of {result.name} on {result.dataset.name}"))
     if everybody and result.dataset.n_users > SHOWN:
@@ -80,4 +82,4 @@ def _table(found: "Recommendations", title: str) -> "Table":
     from jmmrec.report import Table
 
     rows = [(str(user), " ".join(map(str, items))) for user, items in zip(found.users, found.items, strict=True)]
-    return Table(title, ("user", "items, best first"), tuple(rows))
+    return Table(title, ("user", "items, best first"), tuple(rows), (found.remark,) if found.remark else ())

@@ -3,7 +3,7 @@
 from jmmrec.data.audit import describe, inspect
 from jmmrec.data.dataset import SPLITS, Dataset, Modality, TrainingData
 from jmmrec.data.description import Description, ModalityDescription
-from jmmrec.data.formats import load
+from jmmrec.data.formats import as_dataset, load
 from jmmrec.data.impute import impute
 from jmmrec.data.masks import read_mask, save_mask
 from jmmrec.data.missing import Shares, hide, item_groups, mask_of, shares, with_missing
@@ -25,6 +25,7 @@ __all__ = [
     "SyntheticConfig",
     "TrainingData",
     "Truth",
+    "as_dataset",
     "demo_dataset",
     "describe",
     "draw_mask",

@@ -9,16 +9,18 @@ import numpy as np
 
 from jmmrec.data.dataset import SPLITS, Dataset
 from jmmrec.data.description import Description, ModalityDescription, Spread
+from jmmrec.data.formats import as_dataset
 from jmmrec.data.raw import RawData, RawModality
 from jmmrec.data.readers import read_raw
 
 
-def describe(dataset: Dataset) -> Description:
-    """Statistics and findings of a validated data set.
+def describe(dataset: Dataset | str | Path) -> Description:
+    """Statistics and findings of a validated data set, or of what `load` takes; `inspect` looks at files it refuses.
 
     >>> describe(Dataset(2, 3, [[0, 0], [1, 1]], [[0, 1]], [[1, 2]])).cold_touched
     {'valid': 0, 'test': 1}
     """
+    dataset = as_dataset(dataset)
     rows = np.concatenate([getattr(dataset, split) for split in SPLITS]).astype(np.int64)
     labels = np.repeat(np.arange(3, dtype=np.int8), [len(getattr(dataset, split)) for split in SPLITS])
     found = {

@@ -58,7 +58,7 @@ def read_text(path: Path) -> str:
     with naming(path):
         raw = path.read_bytes()
     if not raw.strip():
-        raise DataError(f"{path} is empty; it needs a header line and one line per row.")
+        raise DataError(f"{path} is empty; it needs one line for each of what it lists.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from jmmrec.data.dataset import SPLITS, Dataset, Modality
 from jmmrec.data.raw import RawData, RawModality
 from jmmrec.data.readers import read_raw
 from jmmrec.data.synthetic import demo_dataset
-from jmmrec.errors import ConfigError, DataError, check_choice
+from jmmrec.errors import ConfigError, DataError, as_tuple, check_choice
 
 # Rules that look at times; the others must not stumble over a bad timestamp.
 TIMED = ("leave_one_out", "global_time")
@@ -59,6 +59,9 @@ def load(
     >>> load("synthetic", modalities=["text"]).modalities["text"].dim
     32
     """
+    if not isinstance(path, str | Path):
+        raise DataError(f"the data is {path!r}; give the path of a folder or file, or 'synthetic'.")
+    modalities = None if modalities is None else as_tuple(modalities)
     check_choice("duplicates", duplicates, ("error", "drop"))
     check_choice("missing", missing, ("marked", "nan"))
     check_choice("split", split, (None, *splits.RULES))
@@ -88,6 +91,15 @@ def load(
         raw, times = _reduce(raw, times, core)
         raw = dataclasses.replace(raw, labels=_labels(raw, times, split, seed))
     return dataclasses.replace(_dataset(raw, missing), source=given)
+
+
+def as_dataset(data: Dataset | str | Path) -> Dataset:
+    """A data set, or what `load` reads at this path.
+
+    >>> as_dataset("synthetic").n_users
+    1000
+    """
+    return data if isinstance(data, Dataset) else load(data)
 
 
 def _labels(raw: RawData, times: np.ndarray | None, rule: str, seed: int) -> np.ndarray:

@@ -5,12 +5,14 @@ observed stays known. A modality with filled rows loses its published neighbours
 """
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
 from jmmrec.data import fills
 from jmmrec.data.dataset import Dataset, Modality
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.data.formats import as_dataset
+from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
 
 FILLS = {
     "mean": fills.mean,
@@ -29,7 +31,7 @@ NUMBERS = {
 }
 
 
-def impute(dataset: Dataset, how: str = "mean", seed: int = 0) -> Dataset:
+def impute(dataset: Dataset | str | Path, how: str = "mean", seed: int = 0) -> Dataset:
     """The data set with every missing row filled; where a fill has nothing to go on, it takes the mean.
 
     With X the features of a modality, O the items where it is observed, and S_ij how many training users items i and j
@@ -47,7 +49,7 @@ def impute(dataset: Dataset, how: str = "mean", seed: int = 0) -> Dataset:
     filled with zeros.
 
     Args:
-      seed: of `random`.
+      dataset: or what `load` takes. seed: of `random`.
 
     Returns:
       a data set without missing rows; `Modality.imputed` tells which were.
@@ -61,7 +63,8 @@ def impute(dataset: Dataset, how: str = "mean", seed: int = 0) -> Dataset:
     ([2.0, 4.0, 3.0], [False, False, True])
     """
     kind, numbers = _read(how)
-    check_range("seed", seed, 0, 2**63 - 1)
+    check_whole("seed", seed, 0, 2**63 - 1)
+    dataset = as_dataset(dataset)
     found = {}
     for name, modality in dataset.modalities.items():
         empty = np.flatnonzero(~modality.present)
@@ -77,7 +80,7 @@ def impute(dataset: Dataset, how: str = "mean", seed: int = 0) -> Dataset:
 
 def _read(how: str) -> tuple[str, tuple[float, ...]]:
     """Name and numbers of a fill."""
-    kind, colon, text = how.partition(":")
+    kind, colon, text = str(how).partition(":")
     check_choice("impute", kind, FILLS)
     wanted = NUMBERS.get(kind, ())
     words = text.split(",") if colon else []

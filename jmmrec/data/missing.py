@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jmmrec.data.dataset import Dataset, Modality
+from jmmrec.data.formats import as_dataset
 from jmmrec.data.masks import mask_digest
 from jmmrec.data.protocols import PROTOCOLS, draw_mask
 from jmmrec.errors import DataError, check_choice
@@ -29,7 +31,7 @@ def popularity_strata(dataset: Dataset) -> np.ndarray:
 
 
 def with_missing(
-    dataset: Dataset,
+    dataset: Dataset | str | Path,
     rate: float,
     protocol: str = "item_subset",
     seed: int = 0,
@@ -43,17 +45,18 @@ def with_missing(
     that a run's record tells it and `jmmrec.open_run` draws it again.
 
     Args:
-      rate, protocol, seed, keep_one: as `draw_mask`. strata: `none`, or `popularity` for `popularity_strata`.
+      dataset: or what `load` takes. rate, protocol, seed, keep_one: as `draw_mask`. strata: `none`, or `popularity`
+        for `popularity_strata`.
 
     Raises:
       ConfigError: as `draw_mask`. DataError: no modality, or rows were imputed before.
 
-    >>> from jmmrec.data import load
-    >>> data = with_missing(load("synthetic"), 0.9)
+    >>> data = with_missing("synthetic", 0.9)
     >>> float(np.mean([m.present.mean() for m in data.modalities.values()])), data.steps[0]["protocol"]
     (0.55, 'item_subset')
     """
     check_choice("strata", strata, STRATA)
+    dataset = as_dataset(dataset)
     names = list(dataset.modalities)
     if not names:
         raise DataError(f"{dataset.name} has no modality to hide; read its features too.")

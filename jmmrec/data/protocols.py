@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jmmrec.errors import ConfigError, check_choice, check_range
+from jmmrec.errors import ConfigError, check_choice, check_range, check_whole
 
 PROTOCOLS = {
     "item_subset": "rate x items; each loses a random part of its modalities, never all",
@@ -64,17 +64,17 @@ def draw_mask(
     15
     """
     check_range("missing rate", rate, 0, 1)
-    check_range("missing seed", seed, 0, 2**63 - 1)
+    check_whole("missing seed", seed, 0, 2**63 - 1)
     _check_protocol(protocol, names, keep_one)
     ordered = sorted(names)
     draw = _Draw(n_items, ordered, float(rate), seed, keep_one, strata)
-    kind, _, which = protocol.partition(":")
+    kind, _, which = str(protocol).partition(":")
     hidden = draw.single(which) if kind == "single" else getattr(draw, kind)()
     return ~hidden[:, [ordered.index(name) for name in names]]
 
 
 def _check_protocol(protocol: str, names: Sequence[str], keep_one: bool) -> None:
-    kind, _, which = protocol.partition(":")
+    kind, _, which = str(protocol).partition(":")
     if kind == "single":
         check_choice("modality of missing protocol single:NAME", which, names)
     else:

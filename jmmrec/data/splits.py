@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jmmrec.errors import DataError, check_choice, check_range
+from jmmrec.errors import DataError, check_choice, check_range, check_whole
 
 RULES = ("per_user", "leave_one_out", "global_time")
 
@@ -45,7 +45,7 @@ def split(
     [8, 1, 1]
     """
     check_choice("rule", rule, RULES)
-    check_range("seed", seed, 0, 2**63 - 1)
+    check_whole("seed", seed, 0, 2**63 - 1)
     rows = _checked(interactions)
     times = _checked_times(timestamps, len(rows))
     if rule == "global_time":

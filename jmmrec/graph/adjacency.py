@@ -11,6 +11,7 @@ from jax.experimental.sparse import BCOO
 from jmmrec.errors import DataError, check_choice
 
 NORMS = ("sym_eps7", "sym_exact", "sym_eps8", "row_selfloop", "mean", "rowhalf_eps8")
+SYMMETRIC = NORMS[:3]
 EPSILON = {"sym_eps7": 1e-7, "sym_eps8": 1e-8, "rowhalf_eps8": 1e-8}
 
 
@@ -88,6 +89,7 @@ def adjacency(rows: np.ndarray, cols: np.ndarray, values: np.ndarray, shape: tup
     >>> adjacency(np.array([1, 0]), np.array([0, 1]), np.ones(2), (2, 3)).bcoo.todense().tolist()
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     """
+    rows, cols, values = np.asarray(rows), np.asarray(cols), np.asarray(values)
     for name, ids, n in (("row", rows, shape[0]), ("column", cols, shape[1])):
         _check_ids(name, ids, n)
     by_row, by_col = np.lexsort((cols, rows)), np.lexsort((rows, cols))
@@ -131,6 +133,26 @@ def edge_values(norm: str, row_degree: Any, col_degree: Any) -> Any:
     return (row_degree + eps) ** -0.5 * (col_degree + eps) ** -0.5
 
 
+def as_pairs(interactions: np.ndarray, n_users: int, n_items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Users and items of interactions, int64 (n,) each.
+
+    Raises:
+      DataError: no table of two columns, an id that is no whole number, or outside the sizes.
+
+    >>> as_pairs([[1, 0], [0, 2]], 2, 3)[1].tolist()
+    [0, 2]
+    """
+    pairs = np.asarray(interactions)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not (np.issubdtype(pairs.dtype, np.integer) or not pairs.size):
+        raise DataError(
+            f"interactions are {pairs.dtype} of shape {pairs.shape}; give (n, 2) whole numbers, user and item."
+        )
+    user, item = pairs.astype(np.int64).T
+    _check_ids("user", user, n_users)
+    _check_ids("item", item, n_items)
+    return user, item
+
+
 def bipartite(interactions: np.ndarray, n_users: int, n_items: int, norm: str = "sym_eps7") -> Bipartite:
     """The normalised user-item graph of the training interactions.
 
@@ -143,14 +165,7 @@ def bipartite(interactions: np.ndarray, n_users: int, n_items: int, norm: str = 
     >>> bipartite(np.array([[0, 0], [0, 1]]), 1, 2, "mean").user_item.values.tolist()
     [0.5, 0.5]
     """
-    pairs = np.asarray(interactions)
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or not (np.issubdtype(pairs.dtype, np.integer) or not pairs.size):
-        raise DataError(
-            f"interactions are {pairs.dtype} of shape {pairs.shape}; give (n, 2) whole numbers, user and item."
-        )
-    user, item = pairs.astype(np.int64).T
-    _check_ids("user", user, n_users)
-    _check_ids("item", item, n_items)
+    user, item = as_pairs(interactions, n_users, n_items)
     user_degree = np.bincount(user, minlength=n_users).astype(np.float64)
     item_degree = np.bincount(item, minlength=n_items).astype(np.float64)
     down = adjacency(user, item, edge_values(norm, user_degree[user], item_degree[item]), (n_users, n_items))

@@ -3,6 +3,7 @@
 Usable alone, on any table of vectors, under jit and vmap; the same key gives the same clusters.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -45,8 +46,11 @@ def k_means(key: jax.Array, rows: jax.Array, n_clusters: int, n_iters: int = 20,
     """
     check_whole("n_clusters", n_clusters, 1, len(rows))
     check_whole("n_iters", n_iters, 0)
-    rows = jax.lax.stop_gradient(rows)
+    return _clustered(key, jax.lax.stop_gradient(jnp.asarray(rows)), n_clusters, n_iters, memory)
 
+
+@functools.partial(jax.jit, static_argnames=("n_clusters", "n_iters", "memory"), inline=True)
+def _clustered(key: jax.Array, rows: jax.Array, n_clusters: int, n_iters: int, memory: int) -> Clusters:
     def _iteration(_, centroids: jax.Array) -> jax.Array:
         sums, sizes, _, distance = _assign(rows, centroids, memory)
         empty = sizes == 0
@@ -80,6 +84,6 @@ def _assign(rows: jax.Array, centroids: jax.Array, memory: int) -> tuple[jax.Arr
     n_blocks = -(-n // block)
     padded = jnp.pad(rows, ((0, n_blocks * block - n), (0, 0))).reshape(n_blocks, block, -1)
     real = (jnp.arange(n_blocks * block) < n).reshape(n_blocks, block)
-    start = jnp.zeros_like(centroids), jnp.zeros(k, rows.dtype)
+    start = jnp.zeros_like(centroids), jnp.zeros_like(rows, shape=k)
     (sums, sizes), (near, distance) = jax.lax.scan(_block, start, (padded, real))
     return sums, sizes, near.reshape(-1)[:n], distance.reshape(-1)[:n]

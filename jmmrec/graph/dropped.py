@@ -7,7 +7,8 @@ each normalised by the degrees it leaves; `scale_edges` is the dropout that keep
 import jax
 import jax.numpy as jnp
 
-from jmmrec.graph.adjacency import Adjacency, Bipartite, edge_values
+from jmmrec.errors import check_choice
+from jmmrec.graph.adjacency import SYMMETRIC, Adjacency, Bipartite, edge_values
 from jmmrec.graph.edges import EdgeList, sample_edges
 
 SLACK = 1e-6  # 10 · (1 - 0.9) is a little less than 1 in binary
@@ -63,11 +64,15 @@ def mask_edges(edges: EdgeList, keep: jax.Array, norm: str = "sym_eps7") -> Bipa
     Returns:
       the graph, normalised by the degrees that are left; nodes without an edge receive 0.
 
+    Raises:
+      ConfigError: a norm that is not the same in both directions.
+
     >>> import numpy as np
     >>> from jmmrec.graph import edge_list
     >>> mask_edges(edge_list(np.array([[0, 0], [0, 1]]), 1, 2), jnp.array([False, True])).user_item.values.tolist()
     [0.0, 0.9999998807907104]
     """
+    check_choice("norm", norm, SYMMETRIC)
     user, item = edges.user[edges.by_item], edges.item[edges.by_item]
     indptr = jnp.searchsorted(edges.user, jnp.arange(edges.n_users + 1)).astype(jnp.int32)
     t_indptr = jnp.searchsorted(item, jnp.arange(edges.n_items + 1)).astype(jnp.int32)

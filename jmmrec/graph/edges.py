@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jmmrec.graph.adjacency import Adjacency, Bipartite, edge_values
+from jmmrec.errors import check_choice
+from jmmrec.graph.adjacency import SYMMETRIC, Adjacency, Bipartite, as_pairs, edge_values
 
 
 class EdgeList(flax.struct.PyTreeNode):
@@ -30,7 +31,9 @@ def edge_list(interactions: np.ndarray, n_users: int, n_items: int) -> EdgeList:
     >>> edge_list(np.array([[1, 0], [0, 0]]), 2, 1).user.tolist()
     [0, 1]
     """
-    user, item = interactions[np.lexsort((interactions[:, 1], interactions[:, 0]))].T
+    user, item = as_pairs(interactions, n_users, n_items)
+    order = np.lexsort((item, user))
+    user, item = user[order], item[order]
     degree = np.bincount(user, minlength=n_users)[user], np.bincount(item, minlength=n_items)[item]
     weight = edge_values("sym_eps7", degree[0].astype(np.float64), degree[1].astype(np.float64))
     arrays = [jnp.asarray(a, jnp.int32) for a in (user, item, np.lexsort((user, item)))]
@@ -56,10 +59,14 @@ def keep_edges(edges: EdgeList, kept: jax.Array, norm: str = "sym_eps7") -> Bipa
     Args:
       edges: all edges. kept: int32 (n,) ascending positions in them. norm: a symmetric one, see `edge_values`.
 
+    Raises:
+      ConfigError: a norm that is not the same in both directions.
+
     >>> g = keep_edges(edge_list(np.array([[0, 0], [0, 1]]), 1, 2), jnp.array([1]))
     >>> g.user_item.indices.tolist(), g.user_item.indptr.tolist()
     ([1], [0, 1])
     """
+    check_choice("norm", norm, SYMMETRIC)
     inside = jnp.zeros(edges.user.shape, bool).at[kept].set(True, unique_indices=True, indices_are_sorted=True)
     across = edges.by_item[jnp.nonzero(inside[edges.by_item], size=len(kept))[0]]
     indptr = _pointers(edges.user[kept], edges.n_users)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jmmrec.graph.adjacency import Adjacency, adjacency
+from jmmrec.graph.adjacency import Adjacency, adjacency, as_pairs
 from jmmrec.graph.propagate import products_at, propagate
 
 
@@ -54,7 +54,9 @@ def pattern(interactions: np.ndarray, n_users: int, n_items: int) -> Pattern:
     >>> pattern(np.array([[1, 0], [0, 1]]), 2, 2).order.tolist()
     [1, 0]
     """
-    user, item = interactions[np.lexsort((interactions[:, 1], interactions[:, 0]))].T
+    user, item = as_pairs(interactions, n_users, n_items)
+    by_user = np.lexsort((item, user))
+    user, item = user[by_user], item[by_user]
     order = np.lexsort((user, item))
     ones = adjacency(user, item, np.ones(len(user)), (n_users, n_items))
     return Pattern(ones, *(jnp.asarray(o, jnp.int32) for o in (order, np.argsort(order))))

@@ -9,6 +9,7 @@ from jax.experimental.sparse import BCSR
 
 from jmmrec.errors import DataError
 from jmmrec.graph.adjacency import Adjacency, Bipartite, row_of_entry
+from jmmrec.retrieval.vectors import joint_one
 
 
 def propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool = False) -> jax.Array:
@@ -108,7 +109,8 @@ def _product(indptr: jax.Array, indices: jax.Array, values: jax.Array, x: jax.Ar
 
 
 def _product_rows(indptr, indices, values, x):
-    return BCSR((values, indices, indptr), shape=(len(indptr) - 1, len(x))) @ x
+    one = joint_one(indptr, indices, values, x)  # which the kernel's result forgets under shard_map
+    return BCSR((values, indices, indptr), shape=(len(indptr) - 1, len(x))) @ x * one
 
 
 def _product_segments(indptr, indices, values, x):

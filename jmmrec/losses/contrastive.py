@@ -10,6 +10,7 @@ from jmmrec.errors import check_choice
 from jmmrec.losses.bpr import masked_mean
 from jmmrec.losses.virtual import REDUCTIONS
 from jmmrec.retrieval.topk import MEMORY
+from jmmrec.retrieval.vectors import joint_one
 
 LEFT_OUT = -1e30  # finite, so that a row without any key still has a gradient
 FAR = 40.0  # exp(-2 FAR) is still a normal float32
@@ -21,7 +22,7 @@ def log_partition(
     query: jax.Array,
     keys: jax.Array,
     *,
-    tau: float = 1.0,
+    tau: float | jax.Array = 1.0,
     keep: jax.Array | None = None,
     skip: jax.Array | None = None,
     memory: int = MEMORY,
@@ -63,7 +64,7 @@ def info_nce(
     keys: jax.Array,
     target: jax.Array | None = None,
     *,
-    tau: float = 1.0,
+    tau: float | jax.Array = 1.0,
     mask: jax.Array | None = None,
     keep: jax.Array | None = None,
     reduction: str = "mean",
@@ -76,7 +77,8 @@ def info_nce(
     padded rows are no keys of others: the in-batch form.
 
     Args:
-      query: (b, d). keys: (n, d). target: int32 (b,), place of each query's positive among the keys.
+      query: (b, d). keys: (n, d). target: int32 (b,), place of each query's positive among the keys. tau: τ, a number,
+        or an array, which then has a gradient.
       mask: bool (b,), queries that count. keep: bool (n,), keys that count. reduction: `mean` or `sum`.
       limit: what no ⟨q, k⟩ exceeds in size, 1 for unit rows: spares looking for the largest of every row.
 
@@ -98,7 +100,11 @@ def info_nce(
         keys = jnp.where(keep[:, None], keys, 0.0)
     if reduction == "mean":
         weight = weight / jnp.maximum(jnp.sum(weight), 1.0)
+    if isinstance(tau, jax.Array):  # learned, or one of several
+        query, tau, limit = query / tau, 1.0, None
     top = limit / tau if limit is not None and limit / tau <= FAR else None
+    one = joint_one(query, keys, positive, weight).astype(query.dtype)
+    query, keys, positive, weight = (a * one for a in (query, keys, positive, weight))
     return cast(jax.Array, _nce(query, keys, positive, weight, keep, tau, top, memory))
 
 

@@ -98,7 +98,8 @@ def select(
 
     Args:
       user: (n_users, d). item: (n_items, d). degree: int32 (n_items,), training interactions of each item, where
-        `choose` asks for them. exclude_top, exclude_bottom: pairs that may not be chosen.
+        `choose` asks for them. exclude_top, exclude_bottom: pairs that may not be chosen; where they leave a user
+        fewer than n items, the last places do not count.
 
     >>> z = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [0.0, -3.0]])
     >>> found = select(jnp.array([[1.0, 0.0]]), z, 2, Variant(tau=0.9))
@@ -119,7 +120,8 @@ def select(
         top, top_scores = _rarest(top, top_scores, -degree, n)
         bottom, bottom_scores = _rarest(bottom, bottom_scores, degree, n)
     if variant.tau is None:
-        return Selection(top, bottom)
+        whole = exclude_top is None and exclude_bottom is None
+        return Selection(top, bottom, *(() if whole else map(jnp.isfinite, (top_scores, bottom_scores))))
     keep = kept(top_scores, variant.tau, variant.n_min)
     if variant.negatives == "top_n":
         other = jnp.isfinite(bottom_scores)

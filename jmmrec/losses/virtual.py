@@ -30,7 +30,8 @@ def mine(
       exclude_top, exclude_bottom: pairs that may not be chosen, e.g. training interactions.
 
     Returns:
-      int32 (n_users, n) top, most similar first, and bottom, least similar first.
+      int32 (n_users, n) top, most similar first, and bottom, least similar first. Where exclusions leave a user fewer
+      than n items, the last places hold excluded ones; `jmmrec.losses.select` says which places count.
 
     Raises:
       ConfigError: n is not from 1 to n_items.

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from jmmrec.errors import check_choice, check_names, check_types
+from jmmrec.errors import ConfigError, check_choice, check_names, check_types
 from jmmrec.models.base import Backbone
 from jmmrec.models.bm3 import Bm3
 from jmmrec.models.bpr import BprMf
@@ -63,6 +63,39 @@ def make(name: str, **options: Any) -> Backbone:
     check_names(name, options, sorted(field.name for field in dataclasses.fields(MODELS[name])))
     check_types(MODELS[name], options)
     return MODELS[name](**options)
+
+
+def check_backbone(model: object) -> None:
+    """Raises `ConfigError` unless it is a backbone: not a class, not a name, nothing without the protocol's methods.
+
+    >>> check_backbone(BprMf())
+    """
+    if isinstance(model, type):
+        raise ConfigError(f"model is the class {model.__name__}; give one of its kind, {model.__name__}(), or a name.")
+    if not all(callable(getattr(model, method, None)) for method in ("prepare", "init", "encode", "loss")):
+        raise ConfigError(f"model is {model!r}; give a backbone, such as LightGcn(), or an instance of your own class.")
+    try:
+        hash(model)
+    except TypeError as error:
+        kind = type(model).__name__
+        raise ConfigError(
+            f"{kind} cannot be static under jit ({error}); make it a frozen dataclass of numbers, words and tuples."
+        ) from error
+
+
+def as_backbone(model: str | Backbone) -> Backbone:
+    """A backbone, or the one of this name as its authors set it.
+
+    Raises:
+      ConfigError: an unknown name, or something else.
+
+    >>> as_backbone("lightgcn") == LightGcn()
+    True
+    """
+    if isinstance(model, str):
+        return make(model)
+    check_backbone(model)
+    return model
 
 
 def name_of(model: Backbone) -> str:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jmmrec.ot.blocks import FLOOR, masses
 from jmmrec.ot.cloud import Clouds
 from jmmrec.ot.config import SinkhornConfig
+from jmmrec.retrieval.vectors import joint_one
 
 RIDGE = {"max_steps": None, "rtol": 1e-2, "atol": 1e-6, "ridge_kernel": 0.1, "ridge_identity": 0.1}
 
@@ -39,7 +40,8 @@ def exact(clouds: Clouds, init: Potentials | None, config: SinkhornConfig) -> tu
     fixed, (name, number) = jax.lax.stop_gradient(clouds), config.gradient_mode
     n = config.cold_iterations if init is None else config.iterations
     start = zero_potentials(len(clouds.a), len(clouds.b)) if init is None else Potentials(*init)
-    start = [jnp.where(w > 0, p, FLOOR).astype(w.dtype) for p, w in zip(start, fixed[2:], strict=True)]
+    one = joint_one(*fixed)
+    start = [jnp.where(w > 0, p * one, FLOOR).astype(w.dtype) for p, w in zip(start, fixed[2:], strict=True)]
     start = jax.lax.stop_gradient(Potentials(*start))
     if name == "implicit":
         found = _implicit(clouds, start, config, n)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jmmrec.errors import check_choice
+from jmmrec.errors import as_tuple, check_choice
 from jmmrec.report.evaluations import EvaluationLike, check_metrics, seed_text, shared_facts
 from jmmrec.report.stats import Interval, bootstrap, interval
 from jmmrec.report.tables import Cell, Estimate, Table
@@ -50,6 +50,7 @@ def comparison_table(
       JmmrecError: no evaluation, different splits, masks or users, or over seeds different seeds.
     """
     check_tests(over, method)
+    metrics = as_tuple(metrics)
     check_choice("spread", spread, SPREADS)
     check_choice("marks", marks, MARKS)
     facts = shared_facts(evaluations)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jmmrec.errors import JmmrecError
+from jmmrec.errors import ConfigError, JmmrecError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -179,6 +179,9 @@ def _label(key: str) -> str:
 
 def _saved(figure: "Figure", path: str | pathlib.Path | None) -> "Figure":
     if path is not None:
+        ending, known = pathlib.Path(path).suffix[1:], figure.canvas.get_supported_filetypes()
+        if ending not in known:
+            raise ConfigError(f"{path} ends in {ending or 'nothing'!r}; figures are written as {', '.join(known)}.")
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=160)
     return figure

@@ -5,6 +5,7 @@ its copy for the bottom, plus the padded items and the `(n_queries, n)` results.
 larger blocks leave the processor's caches, and smaller where `memory` asks for it.
 """
 
+import functools
 from typing import NamedTuple
 
 import flax.struct
@@ -57,8 +58,14 @@ def block_size(n_queries: int, n_items: int, memory: int = MEMORY) -> int:
     return min(BLOCK, 1 << (fits.bit_length() - 1), 1 << (max(n_queries, 1) - 1).bit_length())
 
 
-def exclusion(query: np.ndarray, item: np.ndarray, n_queries: int, n_items: int, memory: int = MEMORY) -> Exclusion:
+def exclusion(
+    query: np.ndarray, item: np.ndarray, n_queries: int, n_items: int, memory: int = MEMORY, *, rounded: bool = False
+) -> Exclusion:
     """Prepares pairs to be left out, on the host, once.
+
+    Args:
+      query, item: (n_pairs,), in any order. rounded: fill up to powers of two, so that exclusions of other pairs share
+        a compiled program.
 
     >>> exclusion(np.array([1, 0]), np.array([2, 1]), n_queries=2, n_items=3).width
     2
@@ -68,12 +75,14 @@ def exclusion(query: np.ndarray, item: np.ndarray, n_queries: int, n_items: int,
     query, item = np.asarray(query)[order], np.asarray(item)[order]
     edges = np.arange(0, n_queries + block, block)
     bounds = np.searchsorted(query, edges)
-    width = max(1, int(np.diff(bounds).max(initial=0)))
-    outside = np.full(width, n_queries + block)
+    width, room = max(1, int(np.diff(bounds).max(initial=0))), len(query)
+    if rounded:
+        width, room = (1 << (size - 1).bit_length() for size in (width, max(room, 1)))
+    outside = np.full(room + width - len(query), n_queries + block)
     return Exclusion(
         start=jnp.asarray(bounds[:-1], jnp.int32),
         query=jnp.asarray(np.concatenate([query, outside]), jnp.int32),
-        item=jnp.asarray(np.concatenate([item, np.zeros(width)]), jnp.int32),
+        item=jnp.asarray(np.concatenate([item, np.zeros(len(outside))]), jnp.int32),
         block=block,
         width=width,
     )
@@ -105,6 +114,7 @@ def _group(n: int) -> int:
     return 32 if n <= 2 else 64
 
 
+@functools.partial(jax.jit, static_argnames=("n_items", "n", "group", "lowest"), inline=True)
 def _best_of_columns(columns: jax.Array, n_items: int, n: int, group: int, lowest: bool = False):
     """`top_n` of (items, queries), items padded to whole groups; results (queries, n), negated if the lowest.
 
@@ -138,7 +148,7 @@ def _best_of_columns(columns: jax.Array, n_items: int, n: int, group: int, lowes
     reduce = jnp.min if lowest else jnp.max
     filled = n_items - (len(columns) - 1) * group
     groups = _rising(reduce(columns, axis=1).at[-1].set(reduce(columns[-1, :filled], axis=0)))
-    first = (groups, jnp.full_like(groups[0], jnp.inf), jnp.zeros_like(numbers[0]))
+    first = (groups, jnp.full_like(groups[0], jnp.inf), jnp.zeros_like(groups[0], dtype=jnp.int32))
     _, (values, index) = jax.lax.scan(_take, first, None, length=n, unroll=n <= 8)
     return jnp.where(values == floor, -jnp.inf, values).T, index.T
 
@@ -172,7 +182,7 @@ def extremes(
     >>> found.top.tolist(), found.bottom.tolist()
     ([[0], [1]], [[2], [0]])
     """
-    n_queries, width = queries.shape
+    n_queries = len(queries)
     if max(n_top, n_bottom) > len(items):
         raise ConfigError(f"{max(n_top, n_bottom)} of {len(items)} items were asked for; ask for at most {len(items)}.")
     block = block_size(n_queries, len(items), memory)
@@ -182,15 +192,22 @@ def extremes(
                 f"the exclusion was built for blocks of {pairs.block} queries, the search uses {block}; "
                 "build both with the same sizes and memory."
             )
+    return _extremes(queries, items, exclude, exclude_bottom, n_top, n_bottom, block, ITEM_BLOCK, precision)
+
+
+# Compiled, so that a call outside of any program compiles once; inlined, so that a program is as it would be without.
+@functools.partial(jax.jit, static_argnames=("n_top", "n_bottom", "block", "wide", "precision"), inline=True)
+def _extremes(queries, items, exclude, exclude_bottom, n_top, n_bottom, block, wide, precision) -> Extremes:
+    n_queries, width = queries.shape
     n_blocks = -(-n_queries // block)
     blocks = jnp.pad(queries, ((0, n_blocks * block - n_queries), (0, 0))).reshape(n_blocks, block, width)
 
     def _search(number_and_block: tuple[jax.Array, jax.Array]) -> Extremes:
         number, rows = number_and_block
         parts = [
-            _search_block(rows, items[low : low + ITEM_BLOCK], low, number, n_top, n_bottom,
+            _search_block(rows, items[low : low + wide], low, number, n_top, n_bottom,
                           exclude, exclude_bottom, precision)
-            for low in range(0, len(items), ITEM_BLOCK)
+            for low in range(0, len(items), wide)
         ]  # fmt: skip
         top, top_scores = _merge([(p.top, p.top_scores) for p in parts], n_top)
         bottom, negated = _merge([(p.bottom, p.bottom_scores) for p in parts], n_bottom)

@@ -42,6 +42,7 @@ class Amr(Wrapper):
     target: str = "bpr"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "modalities", as_tuple(self.modalities))
         check_choice("target", self.target, ("bpr", "total"))
         check_range("eps", self.eps, 0, float("inf"))

@@ -59,7 +59,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         infinity = float("inf")
         check_whole("epochs", self.epochs, 1, infinity)
-        check_whole("batch_size", self.batch_size, 1, infinity)
+        check_whole("batch_size", self.batch_size, 1, 1 << 24)
         check_range("learning_rate", self.learning_rate, 0, infinity, open_low=True)
         check_range("decay", self.decay, 0, infinity, open_low=True)
         check_range("decay_epochs", self.decay_epochs, 0, infinity, open_low=True)

@@ -14,7 +14,7 @@ from jmmrec.data.missing import GROUPS, item_groups
 from jmmrec.errors import ConfigError, check_choice, check_whole
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval import METRICS, Questions, extremes, per_user, questions
-from jmmrec.retrieval.topk import MEMORY
+from jmmrec.retrieval.topk import MEMORY, Extremes
 
 KS = (5, 10, 20, 50)
 MASKS = ("train", "train+valid")
@@ -127,14 +127,20 @@ def merge_seeds(parts: Sequence[Evaluation]) -> Evaluation:
 
 
 @functools.partial(jax.jit, static_argnames=("model", "k", "memory"))
-def rank(model: Backbone, params, state, static, users: jax.Array, exclude, k: int, memory: int) -> jax.Array:
-    """The k best items of each user, int32 (n, k), best first, without the excluded pairs; blocked.
+def best_items(model: Backbone, params, state, static, users: jax.Array, exclude, k: int, memory: int) -> Extremes:
+    """The k best items of each user with their scores, best first, without the excluded pairs; blocked.
 
     Args:
       users: int32 (n,). exclude: `jmmrec.retrieval.exclusion` over their places, built with the same memory.
     """
     encoded = model.encode(params, state, static, None, train=False)
-    return extremes(encoded.user[users], encoded.item, k, exclude=exclude, memory=memory).top
+    return extremes(encoded.user[users], encoded.item, k, exclude=exclude, memory=memory)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "k", "memory"))
+def rank(model: Backbone, params, state, static, users: jax.Array, exclude, k: int, memory: int) -> jax.Array:
+    """The items of `best_items` alone, int32 (n, k)."""
+    return best_items(model, params, state, static, users, exclude, k, memory).top
 
 
 def ask(model: Backbone, best: tuple[Any, Any], static, what: Questions, k: int, memory: int) -> np.ndarray:
@@ -174,6 +180,8 @@ def evaluate_split(
 def _check_asked(ks: Sequence[int], metrics: Sequence[str]) -> None:
     if isinstance(ks, int) or isinstance(metrics, str):
         raise ConfigError(f"ks are {ks!r} and metrics {metrics!r}; give sequences, such as (10, 20) and ('recall',).")
+    if not len(ks) or not len(metrics):
+        raise ConfigError(f"ks are {tuple(ks)} and metrics {tuple(metrics)}; give at least one of each.")
     for k in ks:
         check_whole("k", k, 1)
     for name in metrics:

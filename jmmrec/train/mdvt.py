@@ -61,6 +61,9 @@ class Mdvt(Wrapper):
     taken: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.backbone, Mdvt):
+            raise ConfigError("the backbone has virtual triplets already; give all of their options at once.")
         if isinstance(self.variant, Mapping):  # as a run record holds it
             check_names("MDVT's variant", self.variant, Variant.__dataclass_fields__)
             object.__setattr__(self, "variant", Variant(**self.variant))
@@ -148,7 +151,8 @@ class Mdvt(Wrapper):
     def room(self, static: dict) -> Selection | tuple:
         """Room for mined items, if they outlive a step."""
         mined = jnp.zeros((len(static["n_users"]), self.n), jnp.int32)
-        keep = None if self.variant.tau is None else jnp.zeros(mined.shape, bool)
+        whole = self.variant.tau is None and self.exclude_train == "none"
+        keep = None if whole else jnp.zeros(mined.shape, bool)
         return Selection(mined, mined, keep, keep) if self.stored else ()
 
     def epoch(self, params, state: dict, static: dict, key: jax.Array) -> tuple[dict, Any]:

@@ -22,7 +22,7 @@ from jmmrec.train.adversarial import Amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.lane import Lane
 from jmmrec.train.mdvt import Mdvt
-from jmmrec.train.wrapper import Wrapper
+from jmmrec.train.wrapper import Wrapper, innermost
 
 COMBINATORS: dict[str, type[Wrapper]] = {"amr": Amr, "mdvt": Mdvt}  # from the inside out
 PACKAGES = ("jmmrec", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
@@ -89,6 +89,16 @@ def wrappings(model: Backbone) -> list[str]:
         found = [kind for kind, cls in COMBINATORS.items() if isinstance(model, cls)] + found
         model = model.backbone
     return found
+
+
+def full_name(model: Backbone) -> str:
+    """Name of a backbone with what stands around it, as tables have it.
+
+    >>> from jmmrec.models import Vbpr
+    >>> full_name(Mdvt(Amr(Vbpr())))
+    'vbpr+amr+mdvt'
+    """
+    return "+".join([name_of(innermost(model)[0]), *wrappings(model)])
 
 
 def model_from(record: dict[str, Any]) -> Backbone:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from jmmrec.models.base import Backbone, Batch, Encoded
+from jmmrec.models.registry import check_backbone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Wrapper(Backbone):
     """
 
     backbone: Backbone
+
+    def __post_init__(self) -> None:
+        check_backbone(self.backbone)
 
     @property
     def training(self) -> Mapping[str, Any]:  # type: ignore[override]

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from jmmrec.api import DataLike
-from jmmrec.data import Dataset, load
+from jmmrec.api import DataLike, check_seeds
+from jmmrec.data import Dataset, as_dataset
 from jmmrec.errors import ConfigError, DivergenceError, as_tuple, check_whole
-from jmmrec.models import Backbone, make
+from jmmrec.models import Backbone, as_backbone
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Cell, Estimate, Table
 from jmmrec.train import (
@@ -314,8 +314,7 @@ def mdvt_grid(
     >>> found.epochs[0]
     5
     """
-    dataset = data if isinstance(data, Dataset) else load(data)
-    backbone = make(model) if isinstance(model, str) else model
+    dataset, backbone, seeds = as_dataset(data), as_backbone(model), check_seeds(seeds)
     settings = TrainConfig.of(backbone, **{"seeds_per_program": 1, **(config or {})})
     check_whole("n", max(grid.ns), 1, dataset.n_items)
     for name in {"lam", "n"} & set(mdvt or {}):

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from jmmrec.api import DataLike, check_seeds, fit, open_run
-from jmmrec.data import Dataset, load
+from jmmrec.data import Dataset, as_dataset
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError, check_choice, check_names, check_whole
 from jmmrec.models import Backbone, make
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Estimate, Table
 from jmmrec.result import Result
+from jmmrec.retrieval import parse_metric
 from jmmrec.train import TrainConfig, WarmupConfig, with_amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.record import RunFolder
@@ -101,9 +102,9 @@ class Found:
 
     def claims(self, metric: str | None = None) -> str:
         """What a choice on test rows would have claimed beside the honest number; opens test rows for all trials."""
-        name, _, k = (metric or self.monitor).partition("@")
+        name, k = parse_metric(metric or self.monitor)
         found = [
-            trial.result.evaluate(split="test", ks=(int(k),), metrics=(name,)).mean[f"{name}@{k}"]
+            trial.result.evaluate(split="test", ks=(k,), metrics=(name,)).mean[f"{name}@{k}"]
             for trial in self.finished
             if trial.result is not None
         ]
@@ -143,8 +144,8 @@ def search(
         each alone.
 
     Raises:
-      ConfigError: an unknown option, a grid over a range, no number of trials. CheckpointError: another search's
-        folder.
+      ConfigError: an unknown option, one given twice, a grid over a range, no number of trials, a value outside its
+        range. CheckpointError: another search's folder.
 
     >>> found = search("bpr", "synthetic", {"model.embed_dim": [4, 8]}, given={"config.epochs": 1}, quiet=True)
     >>> len(found.trials), sorted(found.best.settings)
@@ -152,11 +153,15 @@ def search(
     """
     check_choice("method", method, METHODS)
     space, given = as_space(over), dict(given or {})
-    if method != "grid" or trials is not None:
-        check_whole("trials", trials or 0, 1, 1 << 20)
+    if method != "grid" and trials is None:
+        raise ConfigError(f"method {method!r} has no end of its own; say how many settings by trials.")
+    if trials is not None:
+        check_whole("trials", trials, 1, 1 << 20)
+    if memory and method == "optuna":
+        raise ConfigError("optuna learns from each setting what to try next, so none share a program; leave memory 0.")
     _check_read(space, given)
     seeds = check_seeds(seeds)
-    dataset = data if isinstance(data, Dataset) else load(data)
+    dataset = as_dataset(data)
     folder = None if out is None else Path(out)
     book = _Book(folder, {
         "model": model, "method": method, "search_seed": search_seed, "seeds": list(seeds), "given": given,
@@ -165,12 +170,12 @@ def search(
     done: list[Trial] = []
     proposals: Iterable[dict[str, Any]] = _proposals(space, method, trials, search_seed, book, done)
     ready: dict[int, Trial] = {}
-    if memory:
-        if method == "optuna":
-            raise ConfigError(
-                "optuna learns from each setting what to try next, so none share a program; leave memory 0."
-            )
+    if method != "optuna":
         proposals = list(proposals)
+        for settings in proposals:  # all of them now, rather than one in the middle of the night
+            parts = by_part(given | settings)
+            setting_of(backbone_of(model, parts), parts, given | settings)
+    if memory:
         for number, settings in enumerate(proposals):
             book.note(number, settings)
         ready = _together(model, dataset, dict(enumerate(proposals)), given, seeds, folder, memory, quiet)
@@ -183,7 +188,12 @@ def search(
 
 
 def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
-    """Every option of virtual triplets is one that some of the strategies reads."""
+    """Options are given once, one metric compares all, and some strategy reads the options of virtual triplets."""
+    for name in space:
+        if name in given:
+            raise ConfigError(f"{name} is both searched and given for all trials; leave one of them out.")
+    if "config.monitor" in space:
+        raise ConfigError("config.monitor is what settings are compared by; give all of them the same one.")
     options = by_part({**given, **space})["warmup"]
     check_names("warmup", options, WarmupConfig.__dataclass_fields__)
     asked = space.get("warmup.strategy")
@@ -268,6 +278,8 @@ class _Book:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{self.path} cannot be read ({error}); choose another folder.") from error
             if before != self.content["about"]:
+                if not any(self.path.parent.glob("trial-*")):
+                    return  # stopped before anything was trained
                 what = next(k for k in about if before.get(k) != self.content["about"][k])
                 raise CheckpointError(f"{self.path} is of a search with another {what}; choose another folder.")
             self.content = found

@@ -233,7 +233,11 @@ OPTIONS = [
     Bad("search over no option", (*SEARCH, "--over", "reg=1,2"), ("'reg'", "model.")),
     Bad("search over nothing to choose", (*SEARCH, "--over", "model.reg"), ("model.reg", "nothing to choose")),
     Bad("a grid over a range", (*SEARCH, "--over", "model.reg=0.1:0.2"), ("model.reg", "range")),
-    Bad("random without a number", (*SEARCH, "--over", "model.reg=0.1:0.2", "--method", "random"), ("trials is 0",)),
+    Bad("random without a number", (*SEARCH, "--over", "model.reg=1:2", "--method", "random"), ("random", "by trials")),
+    Bad("no trials", (*SEARCH, "--over", "model.reg=1:2", "--method", "random", "--trials", "0"), ("trials is 0",)),
+    Bad("fixed and searched", (*SEARCH, "--over", "model.reg=1,2", "--fixed", "model.reg=1"), ("both searched",)),
+    Bad("search over the metric", (*SEARCH, "--over", "config.monitor=recall@5,recall@10"), ("compared by",)),
+    Bad("a split's seed alone", (*TRAIN, "--split-seed", "3"), ("--split-seed", "--split")),
     Bad("unknown method", (*SEARCH, "--over", "model.reg=0.1", "--method", "luck"), ("luck", "optuna")),
     Bad(
         "fixed to two values",
@@ -329,6 +333,8 @@ RUNS = [
     Bad("lists of unknown ending", ("recommend", "run", "--out", "a.txt"), ("a.txt", ".csv")),
     Bad("groups where nothing lacks", ("evaluate", "run", "--groups"), ("no item lacks a modality",)),
     Bad("two lists of users", ("recommend", "run", "--users", "1", "--users-file", "u"), ("--users-file",)),
+    Bad("an empty list of users", ("recommend", "run", "--users-file", "u"), ("u is empty",), mask("u", "\n")),
+    Bad("a run that diverged", ("evaluate", "run"), ("diverged", "lower learning rate"), recorded(status="diverged")),
     Bad("no list of users", ("recommend", "run", "--users-file", "u"), ("u does not exist",)),
 ]
 

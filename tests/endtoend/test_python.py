@@ -12,13 +12,21 @@ import pytest
 import jmmrec
 from jmmrec.data import Dataset, SyntheticConfig, synthesize
 from jmmrec.demo import bounds, demo
-from jmmrec.errors import CheckpointError, ConfigError, DataError, DivergenceError
+from jmmrec.errors import CheckpointError, ConfigError, DataError, DivergenceError, JmmrecError
 from jmmrec.train import Static, TrainConfig, Trainer, WarmupConfig, checksum, record, train_lanes, trainer, with_mdvt
+from jmmrec.train.evaluate import best_items
 from jmmrec.train.record import RunFolder
 
 SMALL = SyntheticConfig(n_users=30, n_items=24, interactions_per_user=8, modalities=(("image", 6, 0.9),))
 MODEL = jmmrec.Freedom(embed_dim=4, knn_k=3)
 CONFIG = TrainConfig(epochs=6, batch_size=64, seeds_per_program=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Loose(jmmrec.BprMf):
+    """A backbone with a list in its config."""
+
+    widths: list = dataclasses.field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,7 @@ def test_a_run_is_asked_what_it_was_trained_for(data: Dataset, tmp_path: pathlib
         with pytest.raises(CheckpointError, match="give the freedom that it was trained with"):
             jmmrec.open_run(tmp_path / "run", data, model)
     for wrong in (jmmrec.Freedom, "freedom"):
-        with pytest.raises(ConfigError, match="give a backbone"):
+        with pytest.raises(ConfigError, match=r"model is .*; give (one of its kind|a backbone)"):
             jmmrec.open_run(tmp_path / "run", data, wrong)
     assert result.recommend("17", k=3).users.tolist() == result.recommend(17, k=3).users.tolist() == [17]
     with pytest.raises(DataError, match="no users were asked for"):
@@ -184,6 +192,16 @@ def test_demo_writes_what_it_says(tmp_path: pathlib.Path) -> None:
         ({"warmup": None}, "warmup is None; give none, static"),
         ({"knn_k": 5}, r"knn_k is an option of the model, .* as Freedom\(knn_k=...\)"),
         ({"epoch": 5}, "training has no option 'epoch'"),
+        ({"model": 3}, r"model is 3; give a backbone, such as LightGcn\(\)"),
+        ({"model": Loose(widths=[1])}, r"Loose cannot be static under jit \(.*; make it a frozen dataclass"),
+        ({"mdvt": 3}, "mdvt is 3; give options of Mdvt by name"),
+        ({"mdvt": {"n": 2}}, "virtual triplets are off; choose a warmup"),
+        ({"model": with_mdvt(MODEL)}, "the model's virtual triplets never come in with warmup 'none'"),
+        ({"model": with_mdvt(MODEL, active=True), "warmup": "static"}, "from the first epoch, so warmup 'static'"),
+        ({"model": with_mdvt(MODEL), "warmup": "static", "mdvt": {"n": 2}}, "the model has its own; give all of them"),
+        ({"out": ""}, "out is empty; name a folder"),
+        ({"monitor": "recall@99"}, "monitor is recall@99 but synthetic has only 24 items; lower its K"),
+        ({"batch_size": 10**12}, "batch_size is 1000000000000; it must lie in"),
     ],
 )
 def test_what_a_notebook_may_get_wrong(data: Dataset, how: dict, words: str) -> None:
@@ -197,6 +215,7 @@ def test_what_a_notebook_may_get_wrong(data: Dataset, how: dict, words: str) -> 
         ({"ks": 20}, "ks are 20"),
         ({"metrics": "recall"}, "metrics 'recall'; give sequences"),
         ({"ks": (0,)}, "k is 0"),
+        ({"ks": ()}, r"ks are \(\) and metrics .*; give at least one of each"),
         ({"metrics": ("recall@20",)}, r"give metrics=\('recall',\) and its K in ks"),
     ],
 )
@@ -204,6 +223,46 @@ def test_what_an_evaluation_may_be_asked_wrongly(data: Dataset, how: dict, words
     result = jmmrec.fit("bpr", data, epochs=1, quiet=True)
     with pytest.raises(ConfigError, match=words):
         result.evaluate(**how)
+
+
+def test_calls_with_the_wrong_thing(data: Dataset, tmp_path: pathlib.Path) -> None:
+    result = jmmrec.fit("bpr", data, epochs=1, quiet=True)
+    audit = jmmrec.knockout.audit_modalities
+    for words, call in {
+        "the data is None; give the path": lambda: jmmrec.load(None),  # pyright: ignore
+        r"the runs have no names; give them as": lambda: jmmrec.compare([result, result]),  # pyright: ignore
+        "metric 'recall' has no rank": lambda: jmmrec.compare({"a": result, "b": result}, "recall"),
+        "curves.xyz ends in 'xyz'; figures are": lambda: result.plot(tmp_path / "curves.xyz"),
+        "missing seed is 1.5; it must be a whole": lambda: jmmrec.with_missing(data, 0.5, seed=1.5),  # pyright: ignore
+        "seeds are 2; give whole numbers": lambda: audit("vbpr", data, seeds=2),  # pyright: ignore
+        "has virtual triplets already": lambda: with_mdvt(with_mdvt(MODEL)),
+        "model is 'bpr'; give a backbone": lambda: with_mdvt("bpr"),  # pyright: ignore
+    }.items():
+        with pytest.raises(JmmrecError, match=words):
+            call()
+
+
+def test_data_are_named_where_a_data_set_is_asked_for(data: Dataset, tmp_path: pathlib.Path) -> None:
+    assert jmmrec.describe("synthetic").n_users == 1000
+    assert jmmrec.load("synthetic", modalities="text").modalities.keys() == {"text"}
+    hidden = jmmrec.with_missing("synthetic", 0.5)
+    assert jmmrec.impute(hidden, "mean").digest != hidden.digest == jmmrec.with_missing("synthetic", 0.5).digest
+    result = jmmrec.fit("bpr", data, epochs=1, out=tmp_path / "run", quiet=True)
+    assert jmmrec.evaluate(tmp_path / "run", data).mean == result.metrics
+    (column,) = jmmrec.compare({"a": result, "b": result}, "Recall@5").columns[1:]
+    assert column == "recall@5"
+
+
+def test_lists_of_few_users_share_a_program_and_tell_who_is_cold(data: Dataset) -> None:
+    train = data.train[data.train[:, 0] != 3]
+    result = jmmrec.fit("bpr", dataclasses.replace(data, train=train), epochs=1, quiet=True)
+    whole, programs = result.recommend(k=4), best_items._cache_size()
+    for first in range(4, 28, 4):
+        users = list(range(first, first + 3))
+        np.testing.assert_array_equal(result.recommend(users, k=4).items, whole.items[users])
+    assert best_items._cache_size() <= programs + 3  # for up to 8, 16 and 32 pairs that are left out
+    assert np.flatnonzero(whole.cold).tolist() == [3] and result.recommend([5], k=4).remark == ""
+    assert "3 had no interaction to train on" in result.recommend([3, 5], k=4).table().markdown()
 
 
 def test_parts_are_found_without_being_imported() -> None:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jmmrec.errors import ConfigError
 from jmmrec.graph import (
     bipartite,
     drop_edges,
@@ -55,6 +56,13 @@ def test_masking_is_keeping(norm, seed) -> None:
     kept = keep_edges(EDGES, jnp.flatnonzero(keep), norm)
     for ours, other in zip(dense(masked), dense(kept), strict=True):
         np.testing.assert_allclose(ours, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["mean", "row_selfloop", "rowhalf_eps8"])
+def test_norms_that_differ_by_direction_are_refused(norm) -> None:
+    for part, which in ((mask_edges, jnp.ones(len(PAIRS), bool)), (keep_edges, jnp.arange(2))):
+        with pytest.raises(ConfigError, match=f"norm is '{norm}'; choose one of 'sym_eps7'"):
+            part(EDGES, which, norm)
 
 
 def test_nothing_kept_is_nothing_received() -> None:

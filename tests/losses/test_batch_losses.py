@@ -1,10 +1,11 @@
-"""Ranking loss and regularisers against NumPy, with and without padding."""
+"""Losses of a batch against NumPy, with and without padding."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jmmrec.losses import batch_norms, bpr, l2_squares
+from jmmrec.losses import batch_norms, bpr, info_nce, l2_squares
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,21 @@ def test_nan_in_padding_does_not_spread(rows) -> None:
     dirty = padded(rows[0]).at[6:].set(jnp.nan)
     assert np.isfinite(bpr(dirty[:, 0], mask))
     assert np.isfinite(batch_norms((dirty,), mask)) and np.isfinite(l2_squares((dirty,), mask))
+
+
+def test_a_temperature_is_learned_or_one_of_several() -> None:
+    rng = np.random.default_rng(0)
+    query, keys = (jnp.asarray(rng.normal(size=(n, 4)), jnp.float32) for n in (6, 9))
+    place = jnp.arange(6)
+
+    def _loss(tau):
+        return info_nce(query, keys, place, tau=tau)
+
+    taus = jnp.array([0.4, 0.7])
+    value, slope = jax.jit(jax.vmap(jax.value_and_grad(_loss)))(taus)
+    np.testing.assert_allclose(value, [_loss(0.4), _loss(0.7)], rtol=1e-5)
+    for tau, found in zip((0.4, 0.7), slope, strict=True):
+        logits = np.float64(query @ keys.T)
+        share = np.exp(logits / tau) / np.exp(logits / tau).sum(axis=1, keepdims=True)
+        by_hand = (logits[np.arange(6), np.arange(6)] - (share * logits).sum(axis=1)) / tau**2
+        np.testing.assert_allclose(found, by_hand.mean(), rtol=1e-4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jmmrec.errors import ConfigError
-from jmmrec.losses import mine, mine_rows, virtual_triplets
+from jmmrec.losses import Variant, mine, mine_rows, select, virtual_triplets
 from jmmrec.retrieval import exclusion
 
 # The worked example: margins 2 and 8.
@@ -56,6 +56,28 @@ def test_excluded_items_are_not_chosen() -> None:
     assert 0 not in top[0] and top[1, 0] not in (1, 3) and bottom[1, 0] not in (1, 3)
     rows = mine_rows(USER, ITEM, 1, allowed_top=jnp.array([[False, True, True, True]]))
     assert rows[0].ravel().tolist() == [1, 1] and rows[1].ravel().tolist() == [2, 3]
+
+
+def test_places_that_exclusions_empty_do_not_count() -> None:
+    """User 0 may have item 1 alone: its loss is that of one positive, not of two."""
+    pairs = exclusion(np.array([0, 0, 0]), np.array([0, 2, 3]), 2, 4)
+    found = select(USER, ITEM, 2, Variant(), exclude_top=pairs)
+    assert found.keep_top is not None and found.keep_top.tolist() == [[True, False], [True, True]]
+    keep = {"keep_top": found.keep_top, "keep_bottom": found.keep_bottom}
+    only = virtual_triplets(USER, ITEM, found.top, found.bottom, mask=jnp.array([True, False]), **keep)
+    worst = float(USER[0] @ ITEM[found.bottom[0]].mean(axis=0))
+    np.testing.assert_allclose(only, softplus(worst - float(USER[0] @ ITEM[1])), rtol=1e-6)
+    assert select(USER, ITEM, 2, Variant()).keep_top is None
+
+
+@pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16, jnp.float8_e4m3fn, jnp.int32])
+def test_narrow_numbers_are_compared_in_float32(kind) -> None:
+    """300² is beyond float16, and 1e-12, which rows of zero are divided by, below it."""
+    user = jnp.array([[300.0, 0.0], [100.0, 200.0], [0.0, 0.0]]).astype(kind)
+    item = jnp.array([[200.0, 20.0], [-300.0, 0.0], [0.0, 8.0], [30.0, 60.0]]).astype(kind)
+    wide = (table.astype(jnp.float32) for table in (user, item))
+    for found, same in zip(mine(user, item, 2), mine(*wide, 2), strict=True):
+        np.testing.assert_array_equal(found, same)
 
 
 def test_users_and_items_of_zero() -> None:

@@ -14,6 +14,11 @@ DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=
 GIVEN = {"config.epochs": 3, "config.batch_size": 128, "model.embed_dim": 4, "config.learning_rate": 0.02}
 
 
+def beside(over) -> dict:
+    """What is given where these are searched."""
+    return {name: value for name, value in GIVEN.items() if name not in over}
+
+
 def test_a_grid_is_its_runs(tmp_path) -> None:
     over = {"model.reg": [0.0, 0.1], "config.patience": [1, 5]}
     found = search("bpr", DATA, over, given=GIVEN, seeds=(0, 1), out=tmp_path / "s", quiet=True)
@@ -95,7 +100,7 @@ def test_amr_is_searched_too(tmp_path) -> None:
         ({"model.depth": [1]}, {}, "has no option 'depth'"),
         ({"config.speed": [1]}, {}, "speed"),
         ({"model.reg": [0.1]}, {"method": "luck"}, "method is 'luck'"),
-        ({"model.reg": Range(0.0, 1.0)}, {"method": "random"}, "trials is 0"),
+        ({"model.reg": Range(0.0, 1.0)}, {"method": "random"}, "method 'random' has no end of its own"),
         ({"mdvt.n": [1]}, {}, "mdvt.n changes nothing with warmup.strategy=none"),
         ({"warmup.gap": [0.1]}, {}, "warmup.gap changes nothing"),
         ({"model.reg": [0.1]}, {"trials": 0}, "trials is 0"),
@@ -109,17 +114,36 @@ def test_amr_is_searched_too(tmp_path) -> None:
 )
 def test_searches_that_make_no_sense(over, how, word) -> None:
     with pytest.raises(ConfigError, match=word):
-        search("bpr", DATA, over, given=GIVEN, quiet=True, **how)
+        search("bpr", DATA, over, given=beside(over), quiet=True, **how)
 
 
 def test_settings_that_diverge_are_passed_over(tmp_path, capsys) -> None:
     """Also the second time, and NumPy's numbers are written as plain ones."""
-    rates = np.array([1e30, 1e-3])
+    rates, slow = np.array([1e30, 1e-3]), beside({"config.learning_rate"})
     for _ in range(2):
-        found = search("bpr", DATA, {"config.learning_rate": rates}, given=GIVEN, out=tmp_path, quiet=True)
+        found = search("bpr", DATA, {"config.learning_rate": rates}, given=slow, out=tmp_path, quiet=True)
         assert [trial.result is None for trial in found.trials] == [True, False]
         assert found.best is found.trials[1] and "Diverged: config.learning_rate=1e+30" in found.table().markdown()
         assert "Chosen on valid" in found.claims()
-    lost = search("bpr", DATA, {"config.learning_rate": [1e30]}, given=GIVEN, quiet=True)
+    lost = search("bpr", DATA, {"config.learning_rate": [1e30]}, given=slow, quiet=True)
     with pytest.raises(DivergenceError, match="all 1 settings diverged"):
         assert lost.best
+
+
+def test_a_search_that_trained_nothing_begins_anew(tmp_path) -> None:
+    """A typo, a value outside its range or one that the data refuse leave the folder free."""
+    how = {"given": GIVEN, "out": tmp_path / "s", "quiet": True}
+    for over, words in (
+        ({"model.regg": [0.0]}, "regg"),
+        ({"model.reg": [0.0, -1.0]}, "reg is -1.0"),
+        ({"config.monitor": ["recall@5", "recall@10"]}, "compared by"),
+        ({"model.embed_dim": [4, 8]}, "both searched and given"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            search("bpr", DATA, over, **how)
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(ConfigError, match="monitor is recall@99"):
+        search("bpr", DATA, {"model.reg": [0.1]}, **{**how, "given": {**GIVEN, "config.monitor": "recall@99"}})
+    assert len(search("bpr", DATA, {"model.reg": [0.1]}, **how).trials) == 1
+    with pytest.raises(CheckpointError, match="another space"):
+        search("bpr", DATA, {"model.reg": [0.2]}, **how)

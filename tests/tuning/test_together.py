@@ -15,7 +15,8 @@ from jmmrec.tuning.together import groups, setting_of
 from jmmrec.tuning.trials import backbone_of
 
 DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
-GIVEN = {"config.epochs": 4, "config.batch_size": 128, "model.embed_dim": 4, "config.learning_rate": 0.02}
+SHARED = {"config.epochs": 4, "config.batch_size": 128, "model.embed_dim": 4}
+GIVEN = SHARED | {"config.learning_rate": 0.02}
 ROOM = 1 << 30
 
 
@@ -45,7 +46,7 @@ def same(ours, alone) -> None:
 
 def test_learning_rates_weights_and_seeds_share_a_program(tmp_path, calls) -> None:
     over = {"model.reg": [0, 0.1], "config.learning_rate": [0.02, 0.05]}
-    how = {"given": GIVEN, "seeds": (0, 1), "quiet": True}
+    how = {"given": SHARED, "seeds": (0, 1), "quiet": True}
     alone = search("bpr", DATA, over, **how)
     ours = search("bpr", DATA, over, **how, memory=ROOM, out=tmp_path)
     assert calls == [8]
@@ -85,7 +86,7 @@ def test_settings_that_diverge_leave_the_others(tmp_path, calls, monkeypatch) ->
     monkeypatch.setattr(Trainer, "fitting", lambda *_: 2)
     over = {"config.learning_rate": [1e30, 1e-3, 2e-3]}
     for _ in range(2):
-        found = search("bpr", DATA, over, given=GIVEN, out=tmp_path, quiet=True, memory=ROOM)
+        found = search("bpr", DATA, over, given=SHARED, out=tmp_path, quiet=True, memory=ROOM)
         assert [trial.result is None for trial in found.trials] == [True, False, False]
         assert "Diverged: config.learning_rate=1e+30" in found.table().markdown()
     assert calls == [2, 1]
