@@ -27,12 +27,12 @@ DATA = {
 
 
 def load(folder: str, data: str) -> Any:
-    """A data set with all its modalities."""
+    """A data set with all its modalities; none of one whose features cannot be had (Clothing)."""
     import jmmrec
 
     name = folder.removeprefix("amazon_")
     several = (Path(data) / folder / f"{name}_random_split.inter").exists()  # a second split, of other papers
-    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=list(DATA[folder]))
+    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=list(DATA.get(folder, ())))
 
 
 def seeds_of(text: str) -> tuple[int, ...]:

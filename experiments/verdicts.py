@@ -9,6 +9,7 @@ judged by whole intervals (`within`), those about epochs by intervals over seeds
 from collections.abc import Callable, Mapping, Sequence
 
 from experiments.compare import BASE, OTHER
+from experiments.sizes import COUNTED
 
 Rows = list[dict[str, str]]
 Rule = Callable[[Rows], tuple[str, str]]  # from the rows of a file to (what we find, verdict)
@@ -328,7 +329,7 @@ def audits(rows: Rows) -> tuple[str, str]:
 
 def same_numbers(rows: Rows) -> tuple[str, str]:
     """Whether the data sets are as large as the paper's."""
-    names = ("users", "items", "train", "train and valid")
+    names = ("users", "items", *COUNTED)
     ours, paper = ({row["data"]: row for row in rows if row["row"] == whose} for whose in ("ours", "paper"))
     told, found = [], []
     for data in [data for data in paper if data in ours]:

@@ -1,4 +1,4 @@
-"""The data sets: users, items, interactions, sparsity, widths of the modalities.
+"""The data sets of CI²MG: users, items, interactions, sparsity, widths of the modalities.
 
 Reproduces: Table 1 of CI²MG (MM'23). Its interactions are those of training and validation for Baby and Sports, and of
 training alone for TikTok, which is where its numbers come out; its sparsity follows from them. What differs: Allrecipes
@@ -11,57 +11,26 @@ of the official features, and Last.fm-2K is ours. Seconds on one core, under 1 G
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.shelf import DATA, RESULTS, called, load, options, places, provenance, write_page, write_rows
+from experiments.sizes import SETS, tell
 
-# Users, items, interactions, sparsity in percent, widths.
+BOTH = "train and valid"
 PAPER = {
-    "amazon_sports": (35598, 18357, "", 256308, 99.961, "image 4096, text 1024"),
-    "amazon_baby": (19445, 7050, "", 139110, 99.899, "image 4096, text 1024"),
-    "tiktok": (9319, 6710, 59541, "", 99.904, "image 128, audio 128, text 768"),
-    "allrecipes": (19805, 10067, "", 58922, 99.970, "image 2048, text 20"),
-}
-NAMES = ("users", "items", "train", "train and valid", "sparsity", "widths")
-
-
-def measured(folder: str, data: str) -> tuple:
-    """The same numbers of a data set as it is loaded here; sparsity of what the paper counts."""
-    dataset = load(folder, data)
-    train, both = len(dataset.train), len(dataset.train) + len(dataset.valid)
-    counted = train if folder == "tiktok" else both
-    sparsity = round(100 * (1 - counted / (dataset.n_users * dataset.n_items)), 3)
-    widths = ", ".join(f"{name} {one.features.shape[1]}" for name, one in dataset.modalities.items())
-    return dataset.n_users, dataset.n_items, train, both, sparsity, widths
-
-
-def text(value: Any) -> str:
-    """A number as the table shows it.
-
-    >>> text(9308), text(99.9046), text("")
-    ('9,308', '99.905 %', '')
-    """
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f} %" if isinstance(value, float) else value
+    "amazon_sports": {"users": 35598, "items": 18357, BOTH: 256308, "sparsity": 99.961,
+                      "widths": "image 4096, text 1024"},
+    "amazon_baby": {"users": 19445, "items": 7050, BOTH: 139110, "sparsity": 99.899, "widths": "image 4096, text 1024"},
+    "tiktok": {"users": 9319, "items": 6710, "train": 59541, "sparsity": 99.904,
+               "widths": "image 128, audio 128, text 768"},
+    "allrecipes": {"users": 19805, "items": 10067, BOTH: 58922, "sparsity": 99.970, "widths": "image 2048, text 20"},
+}  # fmt: skip
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """The table."""
-    parser = options(__doc__ or "", "runs/ci2mg")
-    given = parser.parse_args(arguments)
-    root, sets = places(given.data, given.only, [folder for folder in DATA if folder != "amazon_scientific"])
-    every, lines = [], ["| data | whose | " + " | ".join(NAMES) + " |", "| --- | --- |" + " ---: |" * 5 + " --- |"]
-    for folder in dict.fromkeys([*sets, *(PAPER if given.only is None else ())]):
-        here = measured(folder, root) if folder in DATA else ("",) * len(NAMES)
-        for whose, values in (("ours", here), ("paper", PAPER.get(folder, ("",) * len(NAMES)))):
-            if any(values):
-                every.append({"data": folder, "row": whose} | dict(zip(NAMES, values, strict=True)))
-                lines.append(f"| {folder} | {whose} | " + " | ".join(map(text, values)) + " |")
-    source = provenance(called("ci2mg/table1.py", arguments), given.note)
-    written = write_rows(RESULTS / "ci2mg_table1.csv", every)
-    print("\n".join(lines))
-    write_page(written, ["# The data sets", "", (__doc__ or "").strip(), "", source, "", *lines])
+    counted = {"tiktok": "train"}
+    tell(__doc__ or "", "ci2mg_table1", PAPER, SETS, lambda folder: counted.get(folder, BOTH), arguments)
 
 
 if __name__ == "__main__":

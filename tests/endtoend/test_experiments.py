@@ -13,13 +13,14 @@ import types
 import numpy as np
 import pytest
 
-from experiments import baselines, below_lightgcn, claims, compare, ledger, shelf, verdicts
+from experiments import baselines, below_lightgcn, claims, compare, ledger, shelf, sizes, verdicts
 from experiments.ci2mg import fig3, study, table1, table3
 from experiments.ci2mg import table2 as eleven
 from experiments.mdvt import fig3 as ablation
 from experiments.mdvt import fig4, fig5, fig6, fig7_8, fig9, mining, table2, table4, table5, table6_7
 from experiments.mdvt import grid as mdvt_grid
 from experiments.mdvt import study as mdvt
+from experiments.mdvt import table1 as mdvt_table1
 from experiments.mdvt import table3 as sources
 from jmmrec.data import SyntheticConfig, save, synthesize
 from jmmrec.report.stats import crossed_test, paired_test
@@ -460,10 +461,15 @@ def test_two_ways_are_as_good_where_the_whole_interval_is_small() -> None:
 
 
 def test_the_sizes_of_data_sets(folder, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(table1, "RESULTS", folder / "results")
-    table1.run(["--data", str(folder / "data"), "--only", "amazon_scientific"])
-    assert "| amazon_scientific | ours | 60 | 40 |" in capsys.readouterr().out
-    row = {"data": "toy", "row": "paper", "users": "9", "items": "5", "train": "", "train and valid": "7"}
+    monkeypatch.setattr(sizes, "RESULTS", folder / "results")
+    for one, name in ((table1, "ci2mg"), (mdvt_table1, "mdvt")):
+        one.run(["--data", str(folder / "data"), "--only", "amazon_scientific"])
+        assert "| amazon_scientific | ours | 60 | 40 |" in capsys.readouterr().out
+        assert (
+            f"Table 1 of {'CI²MG' if name == 'ci2mg' else 'MDVT'}"
+            in (folder / "results" / f"{name}_table1.md").read_text()
+        )
+    row = {"data": "toy", "row": "paper", "users": "9", "items": "5", "train": "", "train and valid": "7", "all": ""}
     ours = row | {"row": "ours", "train": "6"}
     assert verdicts.same_numbers([row, ours]) == ("toy the same", "holds")
     assert verdicts.same_numbers([row, ours | {"users": "8"}]) == ("toy users 8", "cannot be told")
