@@ -23,16 +23,17 @@ DATA = {
     "tiktok": ("image", "audio"),
     "amazon_baby": ("image", "text"),
     "amazon_sports": ("image", "text"),
+    "amazon_clothing": (),  # its features cannot be had
 }
 
 
 def load(folder: str, data: str) -> Any:
-    """A data set with all its modalities; none of one whose features cannot be had (Clothing)."""
+    """A data set with all its modalities."""
     import jmmrec
 
     name = folder.removeprefix("amazon_")
     several = (Path(data) / folder / f"{name}_random_split.inter").exists()  # a second split, of other papers
-    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=list(DATA.get(folder, ())))
+    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=list(DATA[folder]))
 
 
 def seeds_of(text: str) -> tuple[int, ...]:

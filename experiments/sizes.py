@@ -59,4 +59,4 @@ def tell(
     write_page(written, ["# The data sets", "", about.strip(), "", source, "", *lines])
 
 
-SETS = tuple(folder for folder in DATA if folder != "amazon_scientific")
+SETS = tuple(folder for folder in DATA if folder not in ("amazon_scientific", "amazon_clothing"))

@@ -172,13 +172,14 @@ def within(
     def ours(rows: Rows) -> tuple[str, str]:
         mine = one_table(rows, data, model, metric)
         told, found = [], []
-        for row in (row for label, row in mine.items() if about(label) and row["minus_other"]):
+        asked = [row for label, row in mine.items() if about(label) and row["minus_other"]]
+        for row in adjusted(asked, "minus_other"):
             least, low, high = margin * float(mine[row["other"]]["mean"]), row["other_low95"], row["other_high95"]
-            told.append(f"{row['row']} {row['minus_other']} ({f'{low} to {high}' if low else 'one seed'})")
+            told.append(f"{beside(row, 'minus_other')}, against {row['other']} {float(mine[row['other']]['mean']):.4f}")
             outside = ("-" in sides and low and float(low) < -least) or ("+" in sides and high and float(high) > least)
             surely = any(beyond(row, "minus_other", side, 0.05) for side in sides)
             found.append(True if low and not outside else False if surely else None)
-        return f"{short(metric)}, {', '.join(told)}" if told else "", verdict(found)
+        return f"{short(metric)}, {counted(asked[0])}: {', '.join(told)}" if told else "", verdict(found)
 
     return ours
 

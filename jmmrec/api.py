@@ -27,6 +27,7 @@ from jmmrec.train import (
     TrainConfig,
     Trainer,
     WarmupConfig,
+    check_monitor,
     train_lanes,
     trainer,
     with_mdvt,
@@ -79,6 +80,7 @@ def fit(
     backbone = _with_virtual(backbone, warmup, mdvt or {})
     record = run_record(backbone, warmup, config, seeds, dataset)
     folder = _open_folder(out, resume, record, backbone)
+    check_monitor(config, dataset.for_training())
     bound = trainer(backbone, dataset.for_training(), config)
     if folder and not folder.exists:  # only now: options that do not fit the data leave no folder behind
         folder.write(record | environment() | {"status": "running"})
@@ -302,12 +304,15 @@ def evaluate(
     data: DataLike | None = None,
     split: str = "test",
     mask: str = "train",
+    *,
+    model: Backbone | None = None,
     **options: Any,
 ) -> Evaluation:
     """Metrics of a finished run on a split, see `Result.evaluate`; a run folder's record notes what was opened.
 
     Args:
       result: what `fit` returned, or its folder. data: the data set that it was trained on, if it lies elsewhere now.
+      model: of a folder, the backbone, if it is one of your own.
 
     Raises:
       CheckpointError: other data than the run was trained on.
@@ -317,7 +322,9 @@ def evaluate(
     ('valid', 'train', (0,))
     """
     if isinstance(result, str | Path):
-        result = open_run(result, data)
+        result = open_run(result, data, model)
+    elif not isinstance(result, Result):
+        raise ConfigError(f"result is {result!r}; give what fit returned, or a run folder.")
     elif data is not None:
         dataset = data_of(_data_record(result.dataset), data, f"this run of {result.name}")
         result = dataclasses.replace(result, dataset=dataset)

@@ -110,7 +110,7 @@ class ModalityAudit:
 
 def audit_modalities(
     model: str | Backbone,
-    data: DataLike,
+    dataset: DataLike,
     *,
     modalities: Sequence[str] = (),
     knockouts: Sequence[str] = KNOCKOUTS,
@@ -129,7 +129,7 @@ def audit_modalities(
     what varies between seeds, so that neither a lucky run nor a few users make a verdict.
 
     Args:
-      data: a data set, or what `jmmrec.load` takes. modalities: those to knock out; default all. knockouts:
+      dataset: or what `jmmrec.load` takes. modalities: those to knock out; default all. knockouts:
         `permuted`, on which the verdict rests, is always among them; `absent` is left out where nothing else is left.
       split: `valid` keeps test rows for later. seeds: 2 or more. impute: how missing rows are filled, see
         `jmmrec.data.impute`: after each knock-out, so that filled rows bring back nothing of the real ones. config,
@@ -146,7 +146,7 @@ def audit_modalities(
     """
     check_choice("split", split, ("valid", "test"))
     measured, k = parse_metric(metric)
-    backbone, dataset, seeds = as_backbone(model), as_dataset(data), check_seeds(seeds)
+    backbone, dataset, seeds = as_backbone(model), as_dataset(dataset), check_seeds(seeds)
     modalities, knockouts = as_tuple(modalities), as_tuple(knockouts)
 
     def _filled(data: Dataset) -> Dataset:

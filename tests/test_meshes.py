@@ -8,7 +8,7 @@ SCRIPT = """
 import functools
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
-from jmmrec.graph import bipartite, k_means, nearest, propagate_bipartite
+from jmmrec.graph import bipartite, k_means, nearest, propagate, propagate_bipartite
 from jmmrec.losses import Variant, info_nce, mine, select, virtual_triplets
 from jmmrec.ot import SinkhornConfig, solve
 from jmmrec.retrieval import extremes, top_n
@@ -31,6 +31,10 @@ def steps(user, item):
 def each(function):
     return lambda tables, *rest: jax.tree.map(lambda a: a[None], function(tables[0], *rest))
 
+def weighed(values, user):
+    side = graph.item_user.replace(values=values)
+    return (propagate(side, user, value_gradient=True) ** 2).sum()
+
 both = jnp.stack([item, item[::-1]])
 draw, few = jax.random.key(0), SinkhornConfig(cold_iterations=5)
 for name, function, given, arguments, found in (
@@ -41,6 +45,7 @@ for name, function, given, arguments, found in (
     ("nce", jax.grad(nce), (rows, all_of), (user, item[jnp.arange(60) % 30]), rows),
     ("nce of keys", jax.grad(nce, 1), (rows, all_of), (user, item), all_of),
     ("propagate", jax.grad(steps, (0, 1)), (columns, columns), (user, item), columns),
+    ("values", jax.grad(weighed), (all_of, columns), (graph.item_user.values, user), all_of),
     ("nearest", each(lambda x: nearest(x, 3)), (rows,), (both,), rows),
     ("k-means", each(lambda x: k_means(draw, x, 4)), (rows,), (both,), rows),
     ("transport", each(lambda x, y: solve(x, y, None, few).potentials), (rows, all_of), (both, user), rows),
@@ -65,4 +70,4 @@ def test_components_stand_inside_shard_map() -> None:
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root), **flags}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 11

@@ -74,7 +74,7 @@ def impute(dataset: Dataset | str | Path, how: str = "mean", seed: int = 0) -> D
             if modality.observed.any():
                 features[empty] = FILLS[kind](dataset, name, empty, seed, *numbers)
             found[name] = Modality(features, np.ones(len(features), bool), imputed=~modality.observed)
-    step = {"do": "impute", "how": how, "seed": seed}
+    step = {"do": "impute", "how": how, "seed": int(seed)}
     return dataclasses.replace(dataset, modalities=found, steps=(*dataset.steps, step))
 
 

@@ -62,7 +62,7 @@ def with_missing(
         raise DataError(f"{dataset.name} has no modality to hide; read its features too.")
     labels = popularity_strata(dataset) if strata == "popularity" else None
     observed = draw_mask(dataset.n_items, names, rate, protocol, seed, keep_one=keep_one, strata=labels)
-    settings = {"rate": rate, "protocol": protocol, "seed": seed, "keep_one": keep_one, "strata": strata}
+    settings = {"rate": float(rate), "protocol": protocol, "seed": int(seed), "keep_one": keep_one, "strata": strata}
     return hide(dataset, observed, {"do": "draw", **settings})
 
 

@@ -22,7 +22,7 @@ def propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool = False) 
       adjacency: (n, m). x: (m, d). value_gradient: also differentiate with respect to `adjacency.values`.
 
     Returns:
-      (n, d) float32.
+      (n, d), float32 where the matrix is.
 
     Raises:
       DataError: x is not a table of m rows.
@@ -36,6 +36,10 @@ def propagate(adjacency: Adjacency, x: jax.Array, value_gradient: bool = False) 
     n, m = adjacency.shape
     if jnp.ndim(x) != 2 or len(x) != m:  # the CPU's kernel would read beyond its end
         raise DataError(f"a {n} × {m} matrix was to be multiplied with {jnp.shape(x)}; give a table of {m} rows.")
+    if value_gradient:  # both must vary alike over a mesh, for what flows into either
+        one = joint_one(adjacency.values, x)
+        adjacency = adjacency.replace(values=adjacency.values * one.astype(adjacency.values.dtype))
+        x = x * one.astype(x.dtype)
     return cast(jax.Array, _propagate(adjacency, x, value_gradient))
 
 
@@ -104,13 +108,15 @@ def propagate_bipartite(graph: Bipartite, user: jax.Array, item: jax.Array) -> t
 
 @jax.custom_batching.custom_vmap
 def _product(indptr: jax.Array, indices: jax.Array, values: jax.Array, x: jax.Array) -> jax.Array:
-    # On a CPU compressed rows have a native kernel; elsewhere a sorted segment sum is the portable form.
+    # On a CPU compressed rows have a native kernel; elsewhere, and for narrow types, a sorted segment sum is portable.
+    if values.dtype.itemsize < 4 or x.dtype.itemsize < 4:
+        return _product_segments(indptr, indices, values, x)
     return jax.lax.platform_dependent(indptr, indices, values, x, cpu=_product_rows, default=_product_segments)
 
 
 def _product_rows(indptr, indices, values, x):
-    one = joint_one(indptr, indices, values, x)  # which the kernel's result forgets under shard_map
-    return BCSR((values, indices, indptr), shape=(len(indptr) - 1, len(x))) @ x * one
+    product = BCSR((values, indices, indptr), shape=(len(indptr) - 1, len(x))) @ x
+    return product * joint_one(indptr, indices, values, x).astype(product.dtype)  # forgotten by the kernel's result
 
 
 def _product_segments(indptr, indices, values, x):

@@ -6,7 +6,7 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 
-from jmmrec.errors import check_choice
+from jmmrec.errors import ConfigError, check_choice
 from jmmrec.losses.bpr import masked_mean
 from jmmrec.losses.virtual import REDUCTIONS
 from jmmrec.retrieval.topk import MEMORY
@@ -42,6 +42,7 @@ def log_partition(
     >>> log_partition(jnp.zeros((1, 2)), jnp.ones((4, 2)), keep=jnp.arange(4) < 1).tolist()
     [0.0]
     """
+    _check_tau(tau)
     columns = jnp.arange(len(keys), dtype=jnp.int32)
 
     def _rows(query: jax.Array, skip: jax.Array | None) -> jax.Array:
@@ -78,7 +79,7 @@ def info_nce(
 
     Args:
       query: (b, d). keys: (n, d). target: int32 (b,), place of each query's positive among the keys. tau: τ, a number,
-        or an array, which then has a gradient.
+        or an array of no dimension, which then has a gradient.
       mask: bool (b,), queries that count. keep: bool (n,), keys that count. reduction: `mean` or `sum`.
       limit: what no ⟨q, k⟩ exceeds in size, 1 for unit rows: spares looking for the largest of every row.
 
@@ -91,6 +92,8 @@ def info_nce(
     0.3133
     """
     check_choice("reduction", reduction, REDUCTIONS)
+    _check_tau(tau)
+    query, keys = jnp.asarray(query), jnp.asarray(keys)
     positive = keys if target is None else keys[target]
     keep = mask if target is None and keep is None else keep
     weight = jnp.ones(len(query), query.dtype)
@@ -106,6 +109,11 @@ def info_nce(
     one = joint_one(query, keys, positive, weight).astype(query.dtype)
     query, keys, positive, weight = (a * one for a in (query, keys, positive, weight))
     return cast(jax.Array, _nce(query, keys, positive, weight, keep, tau, top, memory))
+
+
+def _check_tau(tau: float | jax.Array) -> None:
+    if jnp.ndim(tau):
+        raise ConfigError(f"tau has shape {jnp.shape(tau)}; give one number, or divide each query by its own.")
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6, 7))

@@ -179,9 +179,9 @@ def _label(key: str) -> str:
 
 def _saved(figure: "Figure", path: str | pathlib.Path | None) -> "Figure":
     if path is not None:
-        ending, known = pathlib.Path(path).suffix[1:], figure.canvas.get_supported_filetypes()
-        if ending not in known:
-            raise ConfigError(f"{path} ends in {ending or 'nothing'!r}; figures are written as {', '.join(known)}.")
+        ending, known = pathlib.Path(path).suffix[1:].lower(), figure.canvas.get_supported_filetypes()
+        if ending and ending not in known:
+            raise ConfigError(f"{path} ends in {ending!r}; figures are written as {', '.join(known)}.")
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=160)
     return figure

@@ -62,8 +62,6 @@ class Mdvt(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.backbone, Mdvt):
-            raise ConfigError("the backbone has virtual triplets already; give all of their options at once.")
         if isinstance(self.variant, Mapping):  # as a run record holds it
             check_names("MDVT's variant", self.variant, Variant.__dataclass_fields__)
             object.__setattr__(self, "variant", Variant(**self.variant))

@@ -38,7 +38,8 @@ def model_record(model: Backbone) -> dict[str, Any]:
     for kind, cls in COMBINATORS.items():
         if isinstance(model, cls):
             own = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
-            own = {k: _plain(v) for k, v in own.items() if k not in ("backbone", "active")}
+            left_out = {"backbone"} if own.get("active") else {"backbone", "active"}  # the warm-up says when else
+            own = {k: _plain(v) for k, v in own.items() if k not in left_out}
             return model_record(model.backbone) | {kind: own}
     options = dataclasses.asdict(model) if dataclasses.is_dataclass(model) else {}
     return {"name": name_of(model), "options": options}
@@ -211,7 +212,7 @@ class RunFolder:
                 file = held.enter_context(open(self.path / ".lock", "w"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise CheckpointError(f"another process is training in {self.path}; wait for it or end it.") from None
+                raise CheckpointError(f"another process is at work in {self.path}; wait for it or end it.") from None
             except (ImportError, OSError):
                 pass
             yield

@@ -230,21 +230,17 @@ def trainer(model: Backbone, data: TrainingData, config: TrainConfig = TrainConf
     """Prepares a model on training data; test rows are not part of it.
 
     Raises:
-      DataError: no valid rows to select on, or a model that the data cannot feed. ConfigError: a monitor whose K is
-        above the number of items.
+      DataError: no valid rows to select on, or a model that the data cannot feed.
 
     >>> from jmmrec.data.dataset import Dataset
     >>> from jmmrec.models import BprMf
     >>> d = Dataset(2, 3, np.array([[0, 0], [1, 1]]), np.array([[0, 1]]), np.array([[1, 2]]))
-    >>> t = trainer(BprMf(embed_dim=4), d.for_training(), TrainConfig(epochs=2, monitor="recall@1"))
+    >>> t = trainer(BprMf(embed_dim=4), d.for_training(), TrainConfig(epochs=2))
     >>> t.advance([t.start(seed=0)])[0].epoch
     1
     """
     if not len(data.valid):
         raise DataError(f"{data.name} has no valid rows, which early stopping selects on; split it with a valid part.")
-    k = parse_metric(config.monitor)[1]
-    if k > data.n_items:  # every list would hold all items
-        raise ConfigError(f"monitor is {config.monitor} but {data.name} has only {data.n_items} items; lower its K.")
     sizes = (data.n_users, data.n_items)
     return Trainer(
         model=model,
@@ -255,3 +251,13 @@ def trainer(model: Backbone, data: TrainingData, config: TrainConfig = TrainConf
         rows=jnp.asarray(data.train),
         valid=questions(data.valid, data.train, data.train, *sizes, memory=config.rank_memory),
     )
+
+
+def check_monitor(config: TrainConfig, data: TrainingData) -> None:
+    """Raises `ConfigError` where the metric's K is above the number of items, so that every list holds all of them.
+
+    >>> from jmmrec.data import load
+    >>> check_monitor(TrainConfig(), load("synthetic").for_training())
+    """
+    if parse_metric(config.monitor)[1] > data.n_items:
+        raise ConfigError(f"monitor is {config.monitor} but {data.name} has only {data.n_items} items; lower its K.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from jmmrec.errors import ConfigError
 from jmmrec.models.base import Backbone, Batch, Encoded
 from jmmrec.models.registry import check_backbone
 
@@ -25,6 +26,9 @@ class Wrapper(Backbone):
 
     def __post_init__(self) -> None:
         check_backbone(self.backbone)
+        if isinstance(self.backbone, type(self)):
+            name = type(self).__name__
+            raise ConfigError(f"the backbone is inside {name} already; give all options of {name} at once.")
 
     @property
     def training(self) -> Mapping[str, Any]:  # type: ignore[override]

@@ -156,11 +156,15 @@ def as_space(over: Mapping[str, Axis | Sequence[Any]]) -> dict[str, Axis]:
         check_name(name)
         if not isinstance(values, Choices | Range) and (isinstance(values, str) or not len(values)):
             raise ConfigError(f"{name} has {values!r} to choose from; give a list of values or a range.")
-    return {name: v if isinstance(v, Choices | Range) else Choices(tuple(map(_plain, v))) for name, v in over.items()}
+    return {name: v if isinstance(v, Choices | Range) else Choices(tuple(map(plain, v))) for name, v in over.items()}
 
 
-def _plain(one: Any) -> Any:
-    """NumPy's numbers as Python's, which search.json can hold."""
+def plain(one: Any) -> Any:
+    """NumPy's numbers as Python's, which search.json can hold.
+
+    >>> plain(np.int64(4))
+    4
+    """
     return one.item() if isinstance(one, np.generic) else one
 
 

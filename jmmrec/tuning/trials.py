@@ -1,10 +1,12 @@
 """A search over any options of a run: by grid, at random or with Optuna. It chooses on valid and can be continued."""
 
+import contextlib
 import dataclasses
+import itertools
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from jmmrec.retrieval import parse_metric
 from jmmrec.train import TrainConfig, WarmupConfig, with_amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.record import RunFolder
-from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, product
+from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, plain, product
 from jmmrec.tuning.together import Setting, groups, kept, setting_of, train_together
 
 METHODS = ("grid", "random", "optuna")
@@ -152,7 +154,9 @@ def search(
     (2, ['model.embed_dim'])
     """
     check_choice("method", method, METHODS)
-    space, given = as_space(over), dict(given or {})
+    space, given = as_space(over), {name: plain(one) for name, one in (given or {}).items()}
+    if out == "":
+        raise ConfigError("out is empty; name a folder, or leave it out to write nothing.")
     if method != "grid" and trials is None:
         raise ConfigError(f"method {method!r} has no end of its own; say how many settings by trials.")
     if trials is not None:
@@ -163,28 +167,47 @@ def search(
     seeds = check_seeds(seeds)
     dataset = as_dataset(data)
     folder = None if out is None else Path(out)
-    book = _Book(folder, {
+    listed = None if method == "optuna" else _listed(space, method, trials, search_seed)
+    for settings in listed or ():  # all of them now, rather than one in the middle of the night
+        parts = by_part(given | settings)
+        setting_of(backbone_of(model, parts), parts, given | settings)
+    about = {
         "model": model, "method": method, "search_seed": search_seed, "seeds": list(seeds), "given": given,
         "space": {name: dataclasses.asdict(one) for name, one in space.items()}, "data": dataset.digest,
-    })  # fmt: skip
+    }  # fmt: skip
     done: list[Trial] = []
-    proposals: Iterable[dict[str, Any]] = _proposals(space, method, trials, search_seed, book, done)
     ready: dict[int, Trial] = {}
-    if method != "optuna":
-        proposals = list(proposals)
-        for settings in proposals:  # all of them now, rather than one in the middle of the night
-            parts = by_part(given | settings)
-            setting_of(backbone_of(model, parts), parts, given | settings)
-    if memory:
+    with _kept_from_others(folder):
+        book = _Book(folder, about)
+        proposals = _learned(space, trials or 0, search_seed, book, done) if listed is None else listed
+        if memory and listed:
+            for number, settings in enumerate(listed):
+                book.note(number, settings)
+            ready = _together(model, dataset, dict(enumerate(listed)), given, seeds, folder, memory, quiet)
         for number, settings in enumerate(proposals):
             book.note(number, settings)
-        ready = _together(model, dataset, dict(enumerate(proposals)), given, seeds, folder, memory, quiet)
-    for number, settings in enumerate(proposals):
-        book.note(number, settings)
-        path = folder and folder / f"trial-{number:04d}"
-        done.append(ready.get(number) or _trained(model, dataset, given | settings, settings, seeds, path, quiet))
+            path = folder and folder / f"trial-{number:04d}"
+            done.append(ready.get(number) or _trained(model, dataset, given | settings, settings, seeds, path, quiet))
     monitor = next((one.result.config.monitor for one in done if one.result), TrainConfig.monitor)
     return Found(monitor, tuple(done), folder)
+
+
+@contextlib.contextmanager
+def _kept_from_others(folder: Path | None) -> Iterator[None]:
+    """A search's folder, for one process at a time.
+
+    Raises:
+      CheckpointError: it cannot be made, or another process searches in it.
+    """
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be made ({error.strerror}); choose another folder.") from error
+    with RunFolder(folder).lock():
+        yield
 
 
 def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
@@ -192,7 +215,8 @@ def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
     for name in space:
         if name in given:
             raise ConfigError(f"{name} is both searched and given for all trials; leave one of them out.")
-    if "config.monitor" in space:
+    metrics = space.get("config.monitor")
+    if metrics is not None and not (isinstance(metrics, Choices) and len(metrics.values) == 1):
         raise ConfigError("config.monitor is what settings are compared by; give all of them the same one.")
     options = by_part({**given, **space})["warmup"]
     check_names("warmup", options, WarmupConfig.__dataclass_fields__)
@@ -234,9 +258,10 @@ def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, 
         result = open_run(path, dataset)
     else:
         try:
+            mdvt = None if warmup.strategy == "none" else parts["mdvt"]  # given for the other strategies of a search
             result = fit(
-                backbone, dataset, warmup=warmup, mdvt=parts["mdvt"] or None, seeds=seeds, config=config, out=path,
-                resume=bool(status), quiet=quiet,
+                backbone, dataset, warmup=warmup, mdvt=mdvt, seeds=seeds, config=config, out=path, resume=bool(status),
+                quiet=quiet,
             )  # fmt: skip
         except DivergenceError:
             return lost
@@ -297,19 +322,20 @@ class _Book:
                 write_file(self.path, json.dumps(self.content, indent=1).encode() + b"\n")
 
 
-def _proposals(
-    space: Mapping[str, Axis], method: str, trials: int | None, seed: int, book: _Book, done: Sequence[Trial]
-) -> Iterator[dict[str, Any]]:
-    """Settings one after the other; `done` grows while they are asked for."""
+def _listed(space: Mapping[str, Axis], method: str, trials: int | None, seed: int) -> list[dict[str, Any]]:
+    """Settings that do not depend on how others did."""
     if method == "grid":
-        yield from (s for n, s in enumerate(product(space)) if trials is None or n < trials)
-        return
-    if method == "random":
-        yield from (draw(space, seed, number) for number in range(trials or 0))
-        return
+        return list(itertools.islice(product(space), trials))
+    return [draw(space, seed, number) for number in range(trials or 0)]
+
+
+def _learned(
+    space: Mapping[str, Axis], trials: int, seed: int, book: _Book, done: Sequence[Trial]
+) -> Iterator[dict[str, Any]]:
+    """Optuna's settings one after the other; `done` grows while they are asked for."""
     study, distributions, sampler = _study(space, seed)
     asked = None
-    for number in range(trials or 0):
+    for number in range(trials):
         if asked is not None:
             told = {"values": done[-1].score} if done[-1].result else {"state": _failed()}
             study.tell(asked, **told)

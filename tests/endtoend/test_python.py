@@ -88,7 +88,7 @@ def test_a_run_of_an_earlier_version_goes_on(data: Dataset, tmp_path: pathlib.Pa
     del record["model"]["options"]["n_ui_layers"]
     folder.write(record)
     assert jmmrec.fit(MODEL, data, resume=True, **how).history == first.history
-    with folder.lock(), pytest.raises(CheckpointError, match="another process is training in"):
+    with folder.lock(), pytest.raises(CheckpointError, match="another process is at work in"):
         jmmrec.fit(MODEL, data, resume=True, **how)
 
 
@@ -235,7 +235,9 @@ def test_calls_with_the_wrong_thing(data: Dataset, tmp_path: pathlib.Path) -> No
         "curves.xyz ends in 'xyz'; figures are": lambda: result.plot(tmp_path / "curves.xyz"),
         "missing seed is 1.5; it must be a whole": lambda: jmmrec.with_missing(data, 0.5, seed=1.5),  # pyright: ignore
         "seeds are 2; give whole numbers": lambda: audit("vbpr", data, seeds=2),  # pyright: ignore
-        "has virtual triplets already": lambda: with_mdvt(with_mdvt(MODEL)),
+        "the backbone is inside Mdvt already": lambda: with_mdvt(with_mdvt(MODEL)),
+        "the backbone is inside Amr already": lambda: jmmrec.with_amr(jmmrec.with_amr(jmmrec.Vbpr())),
+        "result is 3; give what fit returned": lambda: jmmrec.evaluate(3),  # pyright: ignore
         "model is 'bpr'; give a backbone": lambda: with_mdvt("bpr"),  # pyright: ignore
     }.items():
         with pytest.raises(JmmrecError, match=words):
@@ -251,6 +253,28 @@ def test_data_are_named_where_a_data_set_is_asked_for(data: Dataset, tmp_path: p
     assert jmmrec.evaluate(tmp_path / "run", data).mean == result.metrics
     (column,) = jmmrec.compare({"a": result, "b": result}, "Recall@5").columns[1:]
     assert column == "recall@5"
+
+
+def test_what_was_never_finished_or_is_small_opens(data: Dataset, tmp_path: pathlib.Path) -> None:
+    """A model with virtual triplets from the first epoch is one in its record; 24 items are enough for old runs."""
+    model, how = with_mdvt(MODEL, active=True), {"config": CONFIG, "out": tmp_path / "run", "quiet": True}
+    first = jmmrec.fit(model, data, **how)
+    assert jmmrec.open_run(tmp_path / "run", data).model == model
+    assert jmmrec.fit(model, data, resume=True, **how).history == first.history
+    with pytest.raises(CheckpointError, match="another model"):
+        jmmrec.fit(MODEL, data, resume=True, **how)
+    folder = RunFolder(tmp_path / "run")
+    record = folder.read()
+    record["config"]["monitor"] = "recall@99"  # as older versions allowed
+    folder.write(record)
+    assert jmmrec.evaluate(tmp_path / "run", data, model=model).mean == first.metrics
+
+
+def test_numbers_of_numpy_are_plain_ones_in_a_record(data: Dataset, tmp_path: pathlib.Path) -> None:
+    hidden = jmmrec.with_missing(data, np.float32(0.5), "same_items", seed=np.int64(3))  # pyright: ignore
+    filled = jmmrec.impute(hidden, "random", seed=np.int64(3))  # pyright: ignore
+    jmmrec.fit("vbpr", filled, epochs=1, out=tmp_path / "run", quiet=True)
+    assert [step["seed"] for step in RunFolder(tmp_path / "run").read()["data"]["steps"]] == [3, 3]
 
 
 def test_lists_of_few_users_share_a_program_and_tell_who_is_cold(data: Dataset) -> None:

@@ -131,3 +131,12 @@ def test_tables_of_another_size_are_refused(rng) -> None:
     for x in (tables(rng, COLS - 1, WIDTH), tables(rng, COLS + 1, WIDTH), jnp.ones(COLS)):
         with pytest.raises(DataError, match=f"a {ROWS} × {COLS} matrix .* give a table of {COLS} rows"):
             jax.jit(propagate)(matrix, x)
+
+
+@pytest.mark.parametrize("value_gradient", [False, True])
+def test_half_precision(rng, value_gradient) -> None:
+    matrix, x = matrix_of(rng), tables(rng, COLS, WIDTH)
+    half = matrix.replace(values=matrix.values.astype(jnp.bfloat16), t_values=matrix.t_values.astype(jnp.bfloat16))
+    found = jax.jit(propagate, static_argnums=2)(half, x.astype(jnp.bfloat16), value_gradient)
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(found.astype(jnp.float32), propagate(matrix, x), rtol=0.05, atol=0.05)

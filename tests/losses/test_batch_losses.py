@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jmmrec.errors import ConfigError
 from jmmrec.losses import batch_norms, bpr, info_nce, l2_squares
+from jmmrec.losses.contrastive import log_partition
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,6 @@ def test_a_temperature_is_learned_or_one_of_several() -> None:
         share = np.exp(logits / tau) / np.exp(logits / tau).sum(axis=1, keepdims=True)
         by_hand = (logits[np.arange(6), np.arange(6)] - (share * logits).sum(axis=1)) / tau**2
         np.testing.assert_allclose(found, by_hand.mean(), rtol=1e-4)
+    for loss in (_loss, lambda tau: log_partition(query, keys, tau=tau)):
+        with pytest.raises(ConfigError, match=r"tau has shape \(2,\); give one number"):
+            loss(taus)

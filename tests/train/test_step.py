@@ -128,7 +128,7 @@ def test_training_code_cannot_reach_test_rows(dataset) -> None:
         _ = view.test
     with pytest.raises(AttributeError, match="has no attribute 'tests'"):
         _ = view.tests
-    t = trainer(BprMf(embed_dim=2), view, TrainConfig(monitor="recall@5"))
+    t = trainer(BprMf(embed_dim=2), view)
     assert not hasattr(t.data, "test")
     held = {tuple(row) for row in dataset.test.tolist()}
     assert not held & {tuple(row) for row in np.concatenate([t.data.train, t.data.valid]).tolist()}

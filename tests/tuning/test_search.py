@@ -8,6 +8,7 @@ import pytest
 import jmmrec
 from jmmrec.data import SyntheticConfig, synthesize
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
+from jmmrec.train.record import RunFolder
 from jmmrec.tuning import Range, search
 
 DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
@@ -147,3 +148,15 @@ def test_a_search_that_trained_nothing_begins_anew(tmp_path) -> None:
     assert len(search("bpr", DATA, {"model.reg": [0.1]}, **how).trials) == 1
     with pytest.raises(CheckpointError, match="another space"):
         search("bpr", DATA, {"model.reg": [0.2]}, **how)
+    with RunFolder(tmp_path / "s").lock(), pytest.raises(CheckpointError, match="another process is at work in"):
+        search("bpr", DATA, {"model.reg": [0.1]}, **how)
+    with pytest.raises(ConfigError, match="out is empty"):
+        search("bpr", DATA, {"model.reg": [0.1]}, **{**how, "out": ""})
+
+
+def test_options_of_virtual_triplets_beside_a_strategy_without(tmp_path) -> None:
+    over = {"warmup.strategy": ["none", "static"], "config.monitor": ["recall@10"]}
+    given = {**GIVEN, "mdvt.n": np.int64(1), "warmup.thresholds": 0}
+    found = search("bpr", DATA, over, given=given, out=tmp_path / "s", quiet=True)
+    assert [trial.result.name for trial in found.trials] == ["bpr", "bpr+mdvt"]  # pyright: ignore
+    assert found.monitor == "recall@10"
