@@ -81,7 +81,7 @@ class ModalityAudit:
         said = {
             True: f"{self.model} uses {modality}: {self.metric} is higher with the real rows than with permuted ones",
             False: f"{self.model} is misled by {modality}: permuted rows do better than the real ones",
-            None: f"no use of {modality} can be seen in {self.model}: permuted rows do as well as the real ones",
+            None: f"no use of {modality} can be seen in {self.model}: real and permuted rows are not told apart",
         }[self.uses(modality)]
         return f"{said} ({gap})."
 

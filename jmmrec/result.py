@@ -111,7 +111,8 @@ class Result:
 
     Attributes:
       model, dataset, config: what was trained, on what, how. static: the model's prepared graphs and features.
-      lanes: seed -> the lane chosen on valid.
+      lanes: seed -> the lane of the last strategy in `outcomes`, whose warm-up was chosen on valid; the backbone alone
+        may do better, see `evaluate`.
       outcomes: strategy -> seed -> lane, where a search tried several; `none` is the backbone alone.
       epochs: (trained, what runs from scratch would have trained).
       folder: where it was written, or None.
@@ -163,23 +164,32 @@ class Result:
         Raises:
           ConfigError: unknown split, mask or strategy. DataError: nobody to ask.
         """
-        lanes = self.lanes
-        if strategy is not None:
-            if strategy not in self.outcomes:
-                known = ", ".join(self.outcomes) or "none, as nothing was searched"
-                raise ConfigError(f"this run has no outcome for {strategy!r}; it has {known}.")
-            lanes = self.outcomes[strategy]
+        lanes = self._outcome(strategy)
         options.setdefault("memory", self.config.rank_memory)
         return evaluate_split(self.model, _best(lanes), self.static, self.dataset, split=split, mask=mask, **options)
 
+    def _outcome(self, strategy: str | None) -> Mapping[int, Lane]:
+        if strategy is None:
+            return self.lanes
+        if strategy not in self.outcomes:
+            known = ", ".join(self.outcomes) or "none, as nothing was searched"
+            raise ConfigError(f"this run has no outcome for {strategy!r}; it has {known}.")
+        return self.outcomes[strategy]
+
     def recommend(
-        self, users: Sequence[Any] | None = None, k: int = 20, *, seed: int | None = None, again: bool = False
+        self,
+        users: Sequence[Any] | None = None,
+        k: int = 20,
+        *,
+        seed: int | None = None,
+        again: bool = False,
+        strategy: str | None = None,
     ) -> Recommendations:
         """Top-K items for users by their original ids.
 
         Args:
           users: original ids, or one; default everybody. k: list length. seed: which run; default the first.
-          again: also recommend what the user has in training or valid.
+          again: also recommend what the user has in training or valid. strategy: as in `evaluate`.
 
         Raises:
           DataError: an unknown user, or none at all. ConfigError: k out of range or no such seed.
@@ -196,7 +206,8 @@ class Result:
         memory = self.config.rank_memory
         size = min(1 << (len(rows) - 1).bit_length(), data.n_users)  # few sizes, few programs
         pairs = exclusion(place[seen[:, 0]], seen[:, 1], size, data.n_items, memory, rounded=True)
-        lane = self.lanes[next(iter(self.lanes)) if seed is None else seed]
+        lanes = self._outcome(strategy)
+        lane = lanes[next(iter(lanes)) if seed is None else seed]
         assert lane.best is not None
         asked = jnp.asarray(np.resize(rows, size))
         found = best_items(self.model, *lane.best, self.static, asked, pairs, k, memory)

@@ -66,14 +66,15 @@ def run(argv: list[str]) -> int:
         cold_users=given.cold_users,
     )  # fmt: skip
     name = f"{result.name}{f', {given.strategy}' if given.strategy else ''} on {label(result.dataset)}"
-    tables = [by_k(found, ks, name)]
+    tables = {"": by_k(found, ks, name)}
     if given.sparsity:
-        tables.append(_by_sparsity(found, ks, given.metrics))
+        tables["-sparsity"] = _by_sparsity(found, ks, given.metrics)
     if given.groups:
-        tables.append(_by_missing(found, ks, given.metrics))
-    options.show(*tables)
+        tables["-groups"] = _by_missing(found, ks, given.metrics)
+    options.show(*tables.values())
     if given.out:
-        options.show(f"Written to {tables[0].save(given.out)}.")
+        files = [table.save(given.out.with_stem(given.out.stem + part)) for part, table in tables.items()]
+        options.show(f"Written to {', '.join(map(str, files))}.")
     return 0
 
 

@@ -19,7 +19,9 @@ METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 def announce(result: Result) -> None:
     """Evaluates a finished run on valid and test, prints tables, writes them and the curves into the run folder."""
     assert result.folder is not None
-    tables = [_table(result, split) for split in ("valid", "test")]
+    tables = [_table(result, split) for split in ("valid", "test") if len(getattr(result.dataset, split))]
+    if len(tables) < 2:
+        show(f"{result.dataset.name} has no test rows, so there is nothing to tell of test.")
     show(
         *tables,
         *chosen(result.outcomes),
@@ -85,9 +87,10 @@ def _remarks(result: Result) -> list[str]:
 
 
 def _save(result: Result, table: Table, folder: Path) -> Sequence[str]:
-    table.save(folder / "test.md")
-    table.save(folder / "test.csv")
-    kept = "run.json, metrics.jsonl, model.safetensors, per_user-*.npz, test.md, test.csv"
+    split = "test" if len(result.dataset.test) else "valid"
+    table.save(folder / f"{split}.md")
+    table.save(folder / f"{split}.csv")
+    kept = f"run.json, metrics.jsonl, model.safetensors, per_user-*.npz, {split}.md, {split}.csv"
     try:
         result.plot(folder / "curves.png")
     except JmmrecError as error:

@@ -31,6 +31,8 @@ class Recommend:
     """Length of the lists."""
     seed: int | None = None
     """Which of the run's seeds; default the first."""
+    strategy: str | None = None
+    """Of a warm-up search: static, dynamic, hybrid, or none for the backbone alone; default the last one tried."""
     again: bool = False
     """Also recommend what a user has in train or valid."""
     out: Path | None = None
@@ -56,7 +58,7 @@ def run(argv: list[str]) -> int:
     result = api.open_run(given.run, given.data)
     everybody = users is None and given.out is None
     asked = result.dataset.user_ids[:SHOWN].tolist() if everybody else users
-    found = result.recommend(asked, given.k, seed=given.seed, again=given.again)
+    found = result.recommend(asked, given.k, seed=given.seed, again=given.again, strategy=given.strategy)
     if given.out:
         options.show(f"Top {given.k} of {len(found.users)} users written to {found.save(given.out)}.")
         if found.remark:

@@ -84,8 +84,9 @@ def run(argv: list[str]) -> int:
     data = given.hiding.apply(given.reading.load(given.data))
     out = given.out or Path("runs", f"{data.name}-{given.model}-{'grid' if given.grid else 'search'}")
     found = _grid(given, data, out) if given.grid else _search(given, data, out)
-    options.show(found.table(given.metric) if given.grid else found.table(), "", found.claims(given.metric),
-                 f"Runs: {out}")  # fmt: skip
+    best = "" if given.grid else f"; the best: {found.best.result.folder}"
+    claims = (found.claims(given.metric),) if len(data.test) else ()
+    options.show(found.table(given.metric) if given.grid else found.table(), "", *claims, f"Runs: {out}{best}")
     return 0
 
 

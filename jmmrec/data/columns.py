@@ -17,7 +17,7 @@ TABLES = (".csv", ".tsv", ".parquet")
 ROLES = {
     "user": ("user", "userid", "reviewerid", "uid", "customerid"),
     "item": ("item", "itemid", "asin", "parentasin", "iid", "productid"),
-    "time": ("timestamp", "time", "unixreviewtime", "ts"),
+    "time": ("timestamp", "time", "unixreviewtime", "ts", "date", "datetime", "createdat"),
     "label": ("xlabel", "split", "subset"),
 }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jmmrec.data.columns import TABLES, header, read_table
+from jmmrec.data.columns import TABLES, header, read_table, role_of
 from jmmrec.data.files import listing, read_npy
 from jmmrec.data.ids import check_unique, tidy
 from jmmrec.data.parse import texts
@@ -113,10 +113,10 @@ def _marks(path: Path, rows: int) -> np.ndarray | None:
 
 
 def row_order(folder: Path) -> tuple[Path, np.ndarray] | None:
-    """File and ids of `items.csv|tsv|parquet`, whose first column names the item of each feature row, or None.
+    """File and ids of `items.csv|tsv|parquet`, or None: its item column, or first one, names each feature row's item.
 
     Raises:
-      DataError: unreadable, or an item listed twice.
+      DataError: unreadable, an item listed twice, or ids in a column without a name.
 
     >>> row_order(Path(__file__).parent) is None
     True
@@ -124,7 +124,10 @@ def row_order(folder: Path) -> tuple[Path, np.ndarray] | None:
     path = next((folder / f"items{s}" for s in TABLES if (folder / f"items{s}").is_file()), None)
     if path is None:
         return None
-    first = header(path)[0]
+    names = header(path)
+    first = next((name for name in names if role_of(name) == "item"), names[0])
+    if not first:
+        raise DataError(f"{path} names no column of item ids: its first one has no name; head the ids item_id.")
     ids = texts(read_table(path, [first], ragged=True), first)
     check_unique(ids, path)
     return path, tidy(ids)

@@ -1,12 +1,14 @@
 """`load`: any supported layout to a validated `Dataset`."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jmmrec.data import splits
+from jmmrec.data.columns import ROLES
 from jmmrec.data.dataset import SPLITS, Dataset, Modality
 from jmmrec.data.raw import RawData, RawModality
 from jmmrec.data.readers import read_raw
@@ -38,7 +40,8 @@ def load(
         `float_seq` columns of `<name>.item` are modalities.
       * CSV, TSV or Parquet interactions with any ids: columns found by their usual names; features from tables keyed by
         item id (`<modality>.csv|tsv|parquet`, ids first), or `<modality>_feat.npy` with `items.csv|tsv|parquet` naming
-        the item of each row in its first column.
+        the item of each row (its column of item ids, else the first). What looks like features and is not read is
+        named on the error stream.
 
     Ids given as names are numbered in sorted order and kept in `user_ids` and `item_ids`.
 
@@ -80,6 +83,8 @@ def load(
     given = {"inter": inter, "modalities": modalities and list(modalities), "split": split, "seed": seed}
     given |= {"path": str(Path(path).absolute()), "duplicates": duplicates, "missing": missing, "core": core}
     raw = read_raw(path, inter=inter, modalities=modalities)
+    for remark in raw.problems if modalities is None and Path(path).is_dir() else ():
+        print(f"jmmrec: {remark}", file=sys.stderr)
     if split is None and raw.labels is None:
         raise DataError(
             f"{raw.source.path if raw.source else raw.name} has no split column (x_label); "
@@ -103,8 +108,11 @@ def as_dataset(data: Dataset | str | Path) -> Dataset:
 
 
 def _labels(raw: RawData, times: np.ndarray | None, rule: str, seed: int) -> np.ndarray:
-    if rule == "global_time" and times is None:
-        raise DataError(f"{raw.name} has no timestamp column, which global_time needs; use split='per_user'.")
+    if rule in TIMED and times is None:
+        named = ", ".join(ROLES["time"])
+        raise DataError(
+            f"{raw.name} has no timestamp column ({named}), which {rule} needs; name it so, or split by 'per_user'."
+        )
     return splits.split(raw.rows, times, rule=rule, seed=seed)
 
 

@@ -1,12 +1,13 @@
 """Item features in tables keyed by item id: `<modality>.csv`, `.tsv` or `.parquet`, ids in the first column."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from jmmrec.data.columns import TABLES, Table, header, read_table, role_of
+from jmmrec.data.columns import ROLES, TABLES, Table, header, read_table, role_of
 from jmmrec.data.files import listing
 from jmmrec.data.ids import check_unique, positions
 from jmmrec.data.parse import texts
@@ -14,6 +15,7 @@ from jmmrec.data.raw import RawModality
 from jmmrec.errors import DataError
 
 # Tables of these names list ids, text or masks, not features.
+ARRAYS = ("_feat", "_missing", "_imputed", "_knn_idx", "_knn_cos")
 NOT_FEATURES = ("items", "users", "missing_items")
 
 
@@ -31,6 +33,27 @@ def keyed_files(folder: Path, taken: Iterable[Path]) -> dict[str, Path]:
         names = header(path)
         if role_of(names[0]) == "item" and "user" not in map(role_of, names):
             found[path.stem.removesuffix("_feat")] = path
+    return found
+
+
+def unread(folder: Path, taken: Iterable[Path]) -> list[str]:
+    """A sentence for each file that looks like features and is none by its name or its columns.
+
+    >>> unread(Path(__file__).parent, [])
+    []
+    """
+    found = []
+    for name in listing(folder):
+        path = folder / name
+        if path.suffix == ".npy" and not path.stem.endswith(ARRAYS):
+            found.append(f"{path} is not read; if it holds features, call it {path.stem}_feat.npy.")
+        if path.suffix not in TABLES or path in taken or path.stem.startswith(NOT_FEATURES):
+            continue
+        with contextlib.suppress(DataError):  # not a table of ours at all
+            names = header(path)
+            if role_of(names[0]) != "item" and "user" not in map(role_of, names):
+                usual = ", ".join(ROLES["item"])
+                found.append(f"{path} is not read as features: its first column is {names[0]!r}, not one of {usual}.")
     return found
 
 

@@ -20,6 +20,7 @@ from jmmrec.errors import ConfigError, DivergenceError, as_tuple, check_whole
 from jmmrec.models import Backbone, as_backbone
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Cell, Estimate, Table
+from jmmrec.retrieval import parse_metric
 from jmmrec.train import (
     Dynamic,
     Evaluation,
@@ -234,12 +235,13 @@ class GridResult:
 
     def table(self, metric: str = "recall@20") -> Table:
         """The backbone, and of each strategy the cell that is best on valid, on valid and test."""
-        name, _, k = metric.partition("@")
+        name, k = parse_metric(metric)
+        metric = f"{name}@{k}"
         rows: list[tuple[Cell, ...]] = []
         for strategy in ("none", *dict.fromkeys(key[0] for key in self.grid.cells())):
             key = None if strategy == "none" else self.best(strategy)
             scores = [lane.best_score for lane in self.trunks.values()] if key is None else self.score(key)
-            test = self.evaluate(key, ks=(int(k),), metrics=(name,)).per_seed[metric]
+            test = self.evaluate(key, ks=(k,), metrics=(name,)).per_seed[metric]
             rows.append((strategy, setting(key), Estimate(interval(scores)), Estimate(interval(test))))
         trained, once, every = self.epochs
         note = (
@@ -258,12 +260,13 @@ class GridResult:
 
     def claims(self, metric: str = "recall@20") -> str:
         """What a choice of the cell on test rows would have claimed beside the honest number."""
-        name, _, k = metric.partition("@")
+        name, k = parse_metric(metric)
+        metric = f"{name}@{k}"
         known: dict[tuple[int, ...], float] = {}
         found: dict[Key, float] = {}
         for key in self.finished:
             same = tuple(id(self.lane(key, seed)) for seed in self.trunks)
-            known[same] = known.get(same) or self.evaluate(key, ks=(int(k),), metrics=(name,)).mean[metric]
+            known[same] = known.get(same) or self.evaluate(key, ks=(k,), metrics=(name,)).mean[metric]
             found[key] = known[same]
         honest = max(found, key=lambda key: np.mean(self.score(key)))
         most = max(found, key=lambda key: found[key])

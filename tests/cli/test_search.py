@@ -22,7 +22,7 @@ def test_over_options(command, tmp_path, capsys) -> None:
     assert main([*command, "--over", "model.reg=0.0,0.1", "--seeds", "0:2"]) == 0
     told = capsys.readouterr().out
     assert "model.reg=0.1" in told and "2 settings" in told and "Chosen on valid" in told
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"search.json", "trial-0000", "trial-0001"}
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"search.json", "trial-0000", "trial-0001"}
 
 
 def test_over_numbers_in_one_program(command, tmp_path, capsys) -> None:

@@ -111,11 +111,11 @@ def test_core_renumbers_users_items_and_features(mmrec: Make, features: np.ndarr
     rows = ["0\t0", "0\t1", "0\t4", "1\t0", "1\t1", "1\t4", "2\t0", "2\t1", "2\t3", "2\t4", "3\t2"]
     folder = mmrec(rows, header="userID\titemID")
     write(folder / "items.tsv", "itemID\tid", *(f"{i}\tB{i}" for i in range(5)))
-    d = load(folder, split="leave_one_out", core=3)
+    d = load(folder, split="per_user", core=3)
     assert (d.n_users, d.n_items, d.item_ids.tolist()) == (3, 3, ["B0", "B1", "B4"])
     assert np.array_equal(d.modalities["image"].features, features[[0, 1, 4]])
     with pytest.raises(DataError, match="4-core"):
-        load(folder, split="leave_one_out", core=4)
+        load(folder, split="per_user", core=4)
     with pytest.raises(ConfigError, match="split anew"):
         load(folder, core=3)
 

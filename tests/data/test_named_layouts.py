@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from jmmrec.data import load
+from jmmrec.data import inspect, load
 from jmmrec.errors import DataError
 
 PAIRS = [("ann", "i9", 0), ("ann", "i10", 0), ("bob", "i9", 0), ("bob", "i2", 1), ("bob", "i10", 2), ("cid", "i2", 0)]
@@ -176,6 +176,37 @@ def test_times_order_leave_one_out(tmp_path: pathlib.Path) -> None:
     with pytest.raises(DataError, match="line 7 has time soon, which is neither a number nor a date"):
         load(path, split="global_time")
     assert load(path, split="per_user").n_users == 3
+
+
+def test_files_that_look_like_features_are_named(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "log.csv", *INTERACTIONS)
+    write(tmp_path / "image.csv", "sku,x", "i9,1")
+    write(tmp_path / "text.csv", "item,x", "i9,1")
+    np.save(tmp_path / "audio.npy", np.eye(3))
+    for said in (list(inspect(tmp_path).warnings), load(tmp_path) and capsys.readouterr().err.splitlines()):
+        told = " ".join(said)
+        assert "image.csv is not read as features: its first column is 'sku', not one of item" in told
+        assert "audio.npy is not read; if it holds features, call it audio_feat.npy." in told and "text.csv" not in told
+
+
+def test_ids_of_feature_rows_stand_in_the_column_that_says_so(tmp_path: pathlib.Path) -> None:
+    """As pandas writes a table with its index."""
+    write(tmp_path / "log.csv", "user,item,split", "ann,2,0", "bob,0,0", "bob,1,2")
+    np.save(tmp_path / "image_feat.npy", np.eye(3))
+    write(tmp_path / "items.csv", ",item_id", "0,2", "1,0", "2,1")
+    d = load(tmp_path)
+    assert d.item_ids.tolist() == [2, 0, 1] and named(d.test, d) == {("bob", "1")}
+    write(tmp_path / "items.csv", ",id", "0,2", "1,0", "2,1")
+    with pytest.raises(DataError, match="its first one has no name; head the ids item_id"):
+        load(tmp_path)
+
+
+def test_leave_one_out_needs_times(tmp_path: pathlib.Path) -> None:
+    rows = ["ann,a,3", "ann,b,1", "ann,c,2", "bob,a,1"]
+    with pytest.raises(DataError, match=r"has no timestamp column .*, which leave_one_out needs"):
+        load(write(tmp_path / "a.csv", "user,item,when", *rows), split="leave_one_out")
+    d = load(write(tmp_path / "a.csv", "user,item,created_at", *rows), split="leave_one_out")
+    assert named(d.test, d) == {("ann", "a")}
 
 
 @pytest.mark.parametrize(

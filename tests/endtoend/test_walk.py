@@ -32,7 +32,8 @@ def shop(ratings: dict[str, set[str]], tmp_path: pathlib.Path, monkeypatch: pyte
     shop = tmp_path / "shop"
     shop.mkdir()
     rows = [(user, item) for user, items in ratings.items() for item in sorted(items)]
-    (shop / "sales.csv").write_text("user_id,item_id\n" + "".join(f"{u},{i}\n" for u, i in rows))
+    dated = [f"{u},{i},{np.datetime64('2024-01-01') + day}\n" for day, (u, i) in enumerate(rows)]
+    (shop / "sales.csv").write_text("user_id,item_id,date\n" + "".join(dated))
     rng = np.random.default_rng(0)
     lines = [f"{item},{','.join(map(str, rng.random(4)))}\n" for item in sorted({item for _, item in rows})]
     (shop / "image.csv").write_text("item_id,a,b,c,d\n" + "".join(lines))
@@ -97,9 +98,24 @@ def test_a_search_is_reported_beside_its_baseline(
     # Two seeds: trunk 3, branches at 0 (3 epochs) and 2 (1 epoch more); from scratch each takes 3.
     assert "14 epochs were trained where runs from scratch would have trained 18." in text
     assert "virtual triplets from epoch" in text and "against freedom: t-test over" in text
-    record = json.loads((tmp_path / "runs" / "synthetic-freedom-1" / "run.json").read_text())
+    run = tmp_path / "runs" / "synthetic-freedom-1"
+    for strategy in ("none", "static"):
+        assert main(["recommend", str(run), "--k", "2", "--strategy", strategy]) == 0
+    assert main(["evaluate", str(run), "--split", "valid", "--sparsity", "--out", "told.csv"]) == 0
+    assert "told.csv, told-sparsity.csv" in capsys.readouterr().out and pathlib.Path("told-sparsity.csv").exists()
+    record = json.loads((run / "run.json").read_text())
     opened = [(entry["split"], entry["strategy"]) for entry in record["evaluations"]]
-    assert opened == [("valid", "none"), ("valid", "static"), ("test", "none"), ("test", "static")]
+    assert opened == [("valid", "none"), ("valid", "static"), ("test", "none"), ("test", "static"), ("valid", None)]
+
+
+def test_a_run_on_data_without_test_rows(shop: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For going live: all but a few interactions to choose by."""
+    lines = (shop / "sales.csv").read_text().splitlines()[1:]
+    split = [f"{line.rsplit(',', 1)[0]},{'valid' if row % 8 == 7 else 'train'}\n" for row, line in enumerate(lines)]
+    (shop / "sales.csv").write_text("user_id,item_id,split\n" + "".join(split))
+    assert main(["train", "bpr", "--data", "shop", "--out", "run", *FAST]) == 0
+    assert "shop has no test rows" in capsys.readouterr().out and pathlib.Path("run/valid.md").exists()
+    assert main(["recommend", "run", "--k", "2"]) == 0
 
 
 def test_help_without_jax(capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,6 +131,14 @@ def test_crossed_test_holds_its_level_however_chance_is_spread(by_user, by_seed)
     assert found <= 0.05 * 1000
 
 
+@pytest.mark.parametrize(("gap", "d"), [(0.0, 0.0), (0.5, np.inf), (-0.5, -np.inf)])
+def test_an_effect_without_spread_between_users(gap, d) -> None:
+    rng = np.random.default_rng(0)
+    flat = rng.integers(0, 2, size=(2, 40)) / 1.0
+    assert crossed_test(flat + gap, flat).d == d
+    assert crossed_test(np.ones((2, 40)) + gap, np.ones((2, 40))).d == d
+
+
 def test_crossed_test_finds_what_is_there_and_refuses() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(0.5, 1, (5, 200)), rng.normal(0, 1, (5, 200))
