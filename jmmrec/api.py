@@ -14,7 +14,7 @@ import numpy as np
 
 from jmmrec.data import Dataset, as_dataset, load
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
-from jmmrec.models import Backbone, as_backbone
+from jmmrec.models import MODELS, Backbone, as_backbone
 from jmmrec.report.progress import Progress, peak_memory
 from jmmrec.result import Result
 from jmmrec.runs import DataLike, data_of, open_run, write_result
@@ -28,12 +28,14 @@ from jmmrec.train import (
     Trainer,
     WarmupConfig,
     check_monitor,
+    check_tables,
     train_lanes,
     trainer,
     with_mdvt,
 )
 from jmmrec.train.record import RunFolder, agrees, default_record, environment, model_record
 from jmmrec.train.search import STRATEGIES
+from jmmrec.train.wrapper import innermost
 
 
 def fit(
@@ -82,6 +84,8 @@ def fit(
     folder = _open_folder(out, resume, record, backbone)
     check_monitor(config, dataset.for_training())
     bound = trainer(backbone, dataset.for_training(), config)
+    if type(innermost(backbone)[0]) not in MODELS.values():
+        check_tables(bound)
     if folder and not folder.exists:  # only now: options that do not fit the data leave no folder behind
         folder.write(record | environment() | {"status": "running"})
     search = Search(warmup, warmup.strategies, config.reset_patience) if warmup.searches else None

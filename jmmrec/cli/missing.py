@@ -60,6 +60,8 @@ class Missing:
     """A mask file instead: .npz, or a published missing_items_*.tsv."""
     out: Path | None = None
     """File to write the mask to, .npz."""
+    overwrite: bool = False
+    """Replace that file."""
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
 
 
@@ -102,6 +104,8 @@ def run(argv: list[str], prog: str, about: str) -> None:
     given = options.parse(Missing, argv, prog, about)
     if given.out is not None and given.out.suffix != ".npz":
         raise ConfigError(f"{given.out} ends in {given.out.suffix or 'nothing'!r}; a mask is written as .npz.")
+    if given.out is not None and given.out.exists() and not given.overwrite:
+        raise ConfigError(f"{given.out} exists, and runs may have been trained with it; name another, or --overwrite.")
     data = hidden(given.reading.load(given.path), given, given.mask)
     print(f"{label(data)}\n{shares(data)}")
     for step in data.steps:

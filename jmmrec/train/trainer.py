@@ -21,6 +21,7 @@ from jmmrec.train.lane import Lane
 from jmmrec.train.mdvt import Mdvt, activated
 from jmmrec.train.step import TrainState, single, together, with_numbers
 from jmmrec.train.warmup import Never, Policy
+from jmmrec.train.wrapper import innermost
 
 VALID_METRICS = ("recall", "ndcg")
 VALID_KS = (10, 20)
@@ -251,6 +252,24 @@ def trainer(model: Backbone, data: TrainingData, config: TrainConfig = TrainConf
         rows=jnp.asarray(data.train),
         valid=questions(data.valid, data.train, data.train, *sizes, memory=config.rank_memory),
     )
+
+
+def check_tables(bound: Trainer) -> None:
+    """Raises `ConfigError` where a backbone of one's own gives no (params, state), or tables of other sizes.
+
+    >>> from jmmrec.data import load
+    >>> from jmmrec.models import BprMf
+    >>> check_tables(trainer(BprMf(), load("synthetic").for_training()))
+    """
+    name, sizes = type(innermost(bound.model)[0]).__name__, (bound.data.n_users, bound.data.n_items)
+    found = jax.eval_shape(bound.model.init, jax.random.key(0), bound.static)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise ConfigError(f"{name}.init returns {type(found).__name__}; it has to return two things, params and state.")
+    encode = functools.partial(bound.model.encode, train=False)
+    encoded = jax.eval_shape(encode, *found, bound.static, None)
+    if (len(encoded.user), len(encoded.item)) != sizes:
+        shapes = f"{encoded.user.shape} and {encoded.item.shape}"
+        raise ConfigError(f"{name}.encode gives tables of {shapes} for {sizes[0]} users and {sizes[1]} items; mend it.")
 
 
 def check_monitor(config: TrainConfig, data: TrainingData) -> None:

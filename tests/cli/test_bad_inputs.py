@@ -212,6 +212,12 @@ OPTIONS = [
     Bad("mask and rate", (*HALF, "--missing-mask", "m.npz"), ("--missing-rate", "mask file")),
     Bad("unknown fill", (*HALF, "--impute", "median"), ("median", "mean")),
     Bad("fill without its number", (*HALF, "--impute", "neigh_mean"), ("neigh_mean:K",)),
+    Bad(
+        "a mask that exists",
+        ("data", "missing", "tiny", "--rate", ".5", "--out", "m.npz"),
+        ("m.npz exists", "--overwrite"),
+        mask("m.npz", ""),
+    ),
     Bad("mask of unknown ending", ("data", "missing", "tiny", "--out", "m.txt"), ("m.txt", ".npz")),
     Bad("audit of an unknown modality", (*AUDIT, "--knock-out", "smell"), ("'smell'", "image, text")),
     Bad("audit by an unknown way", (*AUDIT, "--ways", "shuffled"), ("shuffled", "permuted")),
