@@ -176,6 +176,27 @@ class Result:
             raise ConfigError(f"this run has no outcome for {strategy!r}; it has {known}.")
         return self.outcomes[strategy]
 
+    def _chosen(self, seed: int | None, strategy: str | None) -> tuple[Any, Any]:
+        """(params, state) of a seed, the first by default."""
+        lanes = self._outcome(strategy)
+        if seed is not None and seed not in lanes:
+            raise ConfigError(f"this run has no seed {seed}; it has {', '.join(map(str, lanes))}.")
+        best = lanes[next(iter(lanes)) if seed is None else seed].best
+        assert best is not None
+        return best
+
+    def vectors(self, *, seed: int | None = None, strategy: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """User and item vectors, whose inner products are the scores; to serve them from elsewhere.
+
+        Returns:
+          (n_users, D) and (n_items, D), rows in the order of `dataset.user_ids` and `dataset.item_ids`.
+
+        Raises:
+          ConfigError: no such seed or strategy.
+        """
+        encoded = self.model.encode(*self._chosen(seed, strategy), self.static, None, train=False)
+        return np.asarray(encoded.user), np.asarray(encoded.item)
+
     def recommend(
         self,
         users: Sequence[Any] | None = None,
@@ -196,8 +217,7 @@ class Result:
         """
         data = self.dataset
         check_whole("k", k, 1, data.n_items)
-        if seed is not None and seed not in self.lanes:
-            raise ConfigError(f"this run has no seed {seed}; it has {', '.join(map(str, self.lanes))}.")
+        best = self._chosen(seed, strategy)
         rows = np.arange(data.n_users) if users is None else _rows_of(data, as_tuple(users))
         place = np.full(data.n_users, -1)
         place[rows] = np.arange(len(rows))
@@ -206,11 +226,8 @@ class Result:
         memory = self.config.rank_memory
         size = min(1 << (len(rows) - 1).bit_length(), data.n_users)  # few sizes, few programs
         pairs = exclusion(place[seen[:, 0]], seen[:, 1], size, data.n_items, memory, rounded=True)
-        lanes = self._outcome(strategy)
-        lane = lanes[next(iter(lanes)) if seed is None else seed]
-        assert lane.best is not None
         asked = jnp.asarray(np.resize(rows, size))
-        found = best_items(self.model, *lane.best, self.static, asked, pairs, k, memory)
+        found = best_items(self.model, *best, self.static, asked, pairs, k, memory)
         top, scores = (np.asarray(part)[: len(rows)] for part in found[:2])
         short = np.flatnonzero(np.isneginf(scores[:, -1]))
         if len(short):

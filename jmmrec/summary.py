@@ -1,9 +1,11 @@
 """What finished runs found: one table; or a folder with tables in three forms, figures, one page with everything."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+from jmmrec.data.steps import label
 from jmmrec.errors import ConfigError, as_tuple, check_whole
 from jmmrec.report import Table, comparison_table, plot_groups, plot_history
 from jmmrec.report.evaluations import seed_text
@@ -49,7 +51,20 @@ def compare(
     metrics = spelled(metrics)
     found = evaluated(results, metrics, split, mask)
     base = baseline or next(iter(found))
-    return comparison_table(found, metrics, base if len(found) > 1 else None, title=title, **how_tested)
+    table = comparison_table(found, metrics, base if len(found) > 1 else None, title=title, **how_tested)
+    return dataclasses.replace(table, notes=(*table.notes, *seen_by(results)))
+
+
+def seen_by(results: Mapping[str, Result]) -> list[str]:
+    """A sentence where runs saw other features of the same data: other modalities, or other rows missing or filled.
+
+    >>> seen_by({})
+    []
+    """
+    saw = {name: f"{label(r.dataset)}, {' and '.join(r.dataset.modalities) or 'ids'}" for name, r in results.items()}
+    if len(set(saw.values())) < 2:
+        return []
+    return [f"Runs saw different features. {'; '.join(f'{name}: {what}' for name, what in saw.items())}."]
 
 
 def spelled(metrics: Sequence[str]) -> list[str]:
@@ -117,7 +132,8 @@ def write_summary(
         found = evaluated(results, metrics, split, "train" if split == "valid" else mask)
         tests = tests or found
         base = baseline or next(iter(found))
-        tables[split] = comparison_table(found, metrics, base if len(found) > 1 else None, **how_tested)
+        table = comparison_table(found, metrics, base if len(found) > 1 else None, **how_tested)
+        tables[split] = dataclasses.replace(table, notes=(*table.notes, *seen_by(results)))
     figures = _figures(results, tests, metrics[0])
     about = next(iter(results.values())).dataset.name
     return _written(Path(out), title or f"{about}: {', '.join(results)}", tables, figures, results)

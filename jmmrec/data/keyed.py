@@ -57,6 +57,24 @@ def unread(folder: Path, taken: Iterable[Path]) -> list[str]:
     return found
 
 
+def strangers(items: np.ndarray, parts: "Iterable[KeyedRows]") -> list[str]:
+    """A sentence for each table that shares less than half of its ids and of the interactions' items with the other.
+
+    >>> part = KeyedRows(Path("image.csv"), np.array(["7"]), np.ones((1, 2), np.float32), np.array([True]))
+    >>> strangers(np.array(["0007"]), [part])
+    ["0 of 1 items have a row in image.csv, whose ids are like '7' and theirs like '0007'; write both alike."]
+    """
+    found, known = [], np.unique(items)
+    for part in parts:
+        both = int(np.isin(part.ids, known).sum())
+        if 2 * both < min(len(known), len(part.ids)):
+            found.append(
+                f"{both} of {len(known)} items have a row in {part.path}, whose ids are like {str(part.ids[0])!r} and "
+                f"theirs like {str(known[0])!r}; write both alike."
+            )
+    return found
+
+
 class KeyedRows(NamedTuple):
     """Feature rows of a file keyed by item id: ids as text (rows,), float32 (rows, dim), bool (rows,) where filled."""
 

@@ -160,7 +160,7 @@ def _named(source: Source, inter: Interactions, wanted: Sequence[str] | None, tr
     found = {n: {**loose, **placed}[n] for n in chosen if n in {**loose, **placed}}
     return RawData(
         source.name, len(user_ids), len(item_ids), rows, inter.labels(), user_ids, item_ids, found,
-        (*trouble.problems, *keyed.unread(source.folder, source.files)), inter,
+        (*trouble.problems, *keyed.unread(source.folder, source.files), *keyed.strangers(items, parts.values())), inter,
     )  # fmt: skip
 
 

@@ -189,6 +189,16 @@ def test_files_that_look_like_features_are_named(tmp_path: pathlib.Path, capsys:
         assert "audio.npy is not read; if it holds features, call it audio_feat.npy." in told and "text.csv" not in told
 
 
+def test_ids_that_are_written_in_two_ways_are_told(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "log.csv", "user,item,split", "ann,0007,0", "bob,0008,0", "bob,0007,2")
+    write(tmp_path / "image.csv", "item,x", "7,1", "8,2")
+    load(tmp_path)
+    assert "0 of 2 items have a row in" in capsys.readouterr().err
+    write(tmp_path / "image.csv", "item,x", "0007,1", "0009,2")  # one of them is new, which is as it may be
+    load(tmp_path)
+    assert capsys.readouterr().err == ""
+
+
 def test_ids_of_feature_rows_stand_in_the_column_that_says_so(tmp_path: pathlib.Path) -> None:
     """As pandas writes a table with its index."""
     write(tmp_path / "log.csv", "user,item,split", "ann,2,0", "bob,0,0", "bob,1,2")

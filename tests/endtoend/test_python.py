@@ -42,6 +42,10 @@ def test_notebook(data: Dataset, tmp_path: pathlib.Path) -> None:
     top = result.recommend(users=[5, 2], k=4)
     assert top.users.tolist() == [5, 2] and top.items.shape == top.scores.shape == (2, 4)
     assert (np.diff(top.scores) <= 0).all()
+    user, item = result.vectors(seed=3)
+    np.testing.assert_allclose((user @ item.T)[[[5], [2]], top.items], top.scores, rtol=1e-5)
+    with pytest.raises(ConfigError, match="this run has no seed 9; it has 3, 4"):
+        result.vectors(seed=9)
     seen = np.concatenate([data.train, data.valid])
     assert not set(top.items[0].tolist()) & set(seen[seen[:, 0] == 5, 1].tolist())
     assert result.plot(tmp_path / "curves.png").axes and (tmp_path / "curves.png").stat().st_size > 1000
@@ -251,8 +255,11 @@ def test_data_are_named_where_a_data_set_is_asked_for(data: Dataset, tmp_path: p
     assert jmmrec.impute(hidden, "mean").digest != hidden.digest == jmmrec.with_missing("synthetic", 0.5).digest
     result = jmmrec.fit("bpr", data, epochs=1, out=tmp_path / "run", quiet=True)
     assert jmmrec.evaluate(tmp_path / "run", data).mean == result.metrics
-    (column,) = jmmrec.compare({"a": result, "b": result}, "Recall@5").columns[1:]
-    assert column == "recall@5"
+    alike = jmmrec.compare({"a": result, "b": result}, "Recall@5")
+    assert alike.columns[1:] == ("recall@5",) and not [note for note in alike.notes if "features" in note]
+    other = jmmrec.fit("bpr", jmmrec.with_missing(data, 0.5, "same_items"), epochs=1, quiet=True)
+    told = jmmrec.compare({"a": result, "b": other}, ["recall@5"]).notes[-1]
+    assert told.startswith("Runs saw different features. a: synthetic, image; b: synthetic, 50 % missing (same_items")
 
 
 def test_what_was_never_finished_or_is_small_opens(data: Dataset, tmp_path: pathlib.Path) -> None:
