@@ -33,7 +33,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.record import RunFolder, agrees, default_record, environment, model_record
+from jmmrec.train.record import RunFolder, agrees, default_record, environment, folder_of, model_record
 from jmmrec.train.search import STRATEGIES
 from jmmrec.train.wrapper import innermost
 
@@ -182,8 +182,7 @@ def _data_record(dataset: Dataset) -> dict[str, Any]:
 
 
 def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone) -> RunFolder | None:
-    if out == "":
-        raise ConfigError("out is empty; name a folder, or leave it out to write nothing.")
+    out = folder_of(out)
     if out is None:
         if resume:
             raise ConfigError("resume needs the run folder: pass out=.")

@@ -40,19 +40,18 @@ class Recommendations:
     def table(self, most: int = 20) -> Table:
         """The first `most` users and their items."""
         rows = zip(self.users[:most].tolist(), self.items[:most].tolist(), strict=True)
-        notes = [f"The first {most} of {len(self.users):,} users."] if len(self.users) > most else []
-        notes += [self.remark] if self.remark else []
+        notes = (f"The first {most} of {len(self.users):,} users.",) if len(self.users) > most else ()
         told = tuple((str(u), ", ".join(map(str, found))) for u, found in rows)
-        return Table("", ("user", "items"), told, tuple(notes))
+        return Table("", ("user", "items"), told, (*notes, *self.remarks))
 
     @property
-    def remark(self) -> str:
-        """What a reader must know of users that the model has learned nothing about; nothing if there are none."""
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know of users that the model has learned nothing about; empty if there are none."""
         cold = self.users[self.cold]
         if not len(cold):
-            return ""
+            return ()
         more = f" and {len(cold) - 1:,} more users" if len(cold) > 1 else ""
-        return f"{cold[0]}{more} had no interaction to train on: what these lists hold says nothing about their taste."
+        return (f"{cold[0]}{more} had no interaction to train on: these lists say nothing about their taste.",)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -1,11 +1,11 @@
 """Components inside `shard_map` with its checks on: two devices find what one does."""
 
+import os
 import pathlib
 import subprocess
 import sys
 
 SCRIPT = """
-import functools
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
 from jmmrec.graph import bipartite, k_means, nearest, propagate, propagate_bipartite
@@ -67,7 +67,7 @@ for name, function, given, arguments, found in (
 def test_components_stand_inside_shard_map() -> None:
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     root = pathlib.Path(__file__).parents[1]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root), **flags}
+    environment = {**os.environ, "PYTHONPATH": str(root), **flags}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(done.stdout.splitlines()) == 11

@@ -60,9 +60,7 @@ def run(argv: list[str]) -> int:
     asked = result.dataset.user_ids[:SHOWN].tolist() if everybody else users
     found = result.recommend(asked, given.k, seed=given.seed, again=given.again, strategy=given.strategy)
     if given.out:
-        options.show(f"Top {given.k} of {len(found.users)} users written to {found.save(given.out)}.")
-        if found.remark:
-            options.show(found.remark)
+        options.show(f"Top {given.k} of {len(found.users)} users written to {found.save(given.out)}.", *found.remarks)
         return 0
     options.show(_table(found, f"Top {given.k} of {result.name} on {result.dataset.name}"))
     if everybody and result.dataset.n_users > SHOWN:
@@ -84,4 +82,4 @@ def _table(found: "Recommendations", title: str) -> "Table":
     from jmmrec.report import Table
 
     rows = [(str(user), " ".join(map(str, items))) for user, items in zip(found.users, found.items, strict=True)]
-    return Table(title, ("user", "items, best first"), tuple(rows), (found.remark,) if found.remark else ())
+    return Table(title, ("user", "items, best first"), tuple(rows), found.remarks)

@@ -11,7 +11,7 @@ from jax.experimental.sparse import BCOO
 from jmmrec.errors import DataError, check_choice
 
 NORMS = ("sym_eps7", "sym_exact", "sym_eps8", "row_selfloop", "mean", "rowhalf_eps8")
-SYMMETRIC = NORMS[:3]
+SYMMETRIC = tuple(norm for norm in NORMS if norm.startswith("sym"))
 EPSILON = {"sym_eps7": 1e-7, "sym_eps8": 1e-8, "rowhalf_eps8": 1e-8}
 
 
@@ -134,13 +134,13 @@ def edge_values(norm: str, row_degree: Any, col_degree: Any) -> Any:
 
 
 def as_pairs(interactions: np.ndarray, n_users: int, n_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Users and items of interactions, int64 (n,) each.
+    """Users and items of interactions, int64 (n,) each, sorted by both.
 
     Raises:
       DataError: no table of two columns, an id that is no whole number, or outside the sizes.
 
     >>> as_pairs([[1, 0], [0, 2]], 2, 3)[1].tolist()
-    [0, 2]
+    [2, 0]
     """
     pairs = np.asarray(interactions)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not (np.issubdtype(pairs.dtype, np.integer) or not pairs.size):
@@ -150,7 +150,8 @@ def as_pairs(interactions: np.ndarray, n_users: int, n_items: int) -> tuple[np.n
     user, item = pairs.astype(np.int64).T
     _check_ids("user", user, n_users)
     _check_ids("item", item, n_items)
-    return user, item
+    order = np.lexsort((item, user))
+    return user[order], item[order]
 
 
 def bipartite(interactions: np.ndarray, n_users: int, n_items: int, norm: str = "sym_eps7") -> Bipartite:
@@ -169,7 +170,7 @@ def bipartite(interactions: np.ndarray, n_users: int, n_items: int, norm: str = 
     user_degree = np.bincount(user, minlength=n_users).astype(np.float64)
     item_degree = np.bincount(item, minlength=n_items).astype(np.float64)
     down = adjacency(user, item, edge_values(norm, user_degree[user], item_degree[item]), (n_users, n_items))
-    if norm.startswith("sym"):
+    if norm in SYMMETRIC:
         return Bipartite(down, down.T)
     up = adjacency(item, user, edge_values(norm, item_degree[item], user_degree[user]), (n_items, n_users))
     if norm != "row_selfloop":

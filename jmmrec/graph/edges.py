@@ -32,8 +32,6 @@ def edge_list(interactions: np.ndarray, n_users: int, n_items: int) -> EdgeList:
     [0, 1]
     """
     user, item = as_pairs(interactions, n_users, n_items)
-    order = np.lexsort((item, user))
-    user, item = user[order], item[order]
     degree = np.bincount(user, minlength=n_users)[user], np.bincount(item, minlength=n_items)[item]
     weight = edge_values("sym_eps7", degree[0].astype(np.float64), degree[1].astype(np.float64))
     arrays = [jnp.asarray(a, jnp.int32) for a in (user, item, np.lexsort((user, item)))]

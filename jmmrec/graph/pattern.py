@@ -55,8 +55,6 @@ def pattern(interactions: np.ndarray, n_users: int, n_items: int) -> Pattern:
     [1, 0]
     """
     user, item = as_pairs(interactions, n_users, n_items)
-    by_user = np.lexsort((item, user))
-    user, item = user[by_user], item[by_user]
     order = np.lexsort((user, item))
     ones = adjacency(user, item, np.ones(len(user)), (n_users, n_items))
     return Pattern(ones, *(jnp.asarray(o, jnp.int32) for o in (order, np.argsort(order))))

@@ -173,14 +173,14 @@ def crossed_test(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> Compariso
     spread = float(gap.std(ddof=1))
     parts = [spread**2 / n, *(float(side.mean(axis=1).var(ddof=1)) / len(side) for side in (first, second))]
     total, mean = sum(parts), float(gap.mean())
+    d = mean / spread if spread else 0.0 if mean == 0 else math.copysign(math.inf, mean)
     if total == 0:
-        return Comparison(mean, mean, mean, *((1.0, 0.0) if mean == 0 else (0.0, math.copysign(math.inf, mean))), n)
+        return Comparison(mean, mean, mean, float(mean == 0), d, n)
     from scipy import stats
 
     freedom = total**2 / sum(part**2 / (k - 1) for part, k in zip(parts, (n, *seeds), strict=True))
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(total)
     p = float(2 * stats.t.sf(abs(mean) / math.sqrt(total), freedom))
-    d = mean / spread if spread else 0.0 if mean == 0 else math.copysign(math.inf, mean)
     return Comparison(mean, mean - half, mean + half, p, d, n)
 
 

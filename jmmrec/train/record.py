@@ -92,6 +92,20 @@ def wrappings(model: Backbone) -> list[str]:
     return found
 
 
+def folder_of(out: str | Path | None) -> Path | None:
+    """The folder to write to, if any.
+
+    Raises:
+      ConfigError: an empty name, which would be the working directory.
+
+    >>> folder_of("runs/mine").name
+    'mine'
+    """
+    if out == "":
+        raise ConfigError("out is empty; name a folder, or leave it out to write nothing.")
+    return None if out is None else Path(out)
+
+
 def full_name(model: Backbone) -> str:
     """Name of a backbone with what stands around it, as tables have it.
 

@@ -34,7 +34,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.record import default_record, model_record
+from jmmrec.train.record import default_record, folder_of, model_record
 from jmmrec.train.search import snapshot, switched_on, wanted
 from jmmrec.train.warmup import PAPER_THRESHOLDS
 from jmmrec.tuning.shelf import Shelf
@@ -335,7 +335,7 @@ def mdvt_grid(
     }  # fmt: skip
     defaults = {"grid": dataclasses.asdict(Grid()), "model": default_record(base)}
     defaults["config"] = dataclasses.asdict(TrainConfig())
-    shelf = Shelf(None if out is None else Path(out), bound, about, defaults)
+    shelf = Shelf(folder_of(out), bound, about, defaults)
     tell = say or (lambda text: None)
     lanes = shelf.trunks(seeds, functools.partial(grid.grow, reset_patience=settings.reset_patience), tell)
     trunks = {lane.seed: lane for lane in lanes if lane.role == "trunk"}

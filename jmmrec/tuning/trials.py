@@ -22,7 +22,7 @@ from jmmrec.result import Result
 from jmmrec.retrieval import parse_metric
 from jmmrec.train import TrainConfig, WarmupConfig, with_amr
 from jmmrec.train.checkpoint import write_file
-from jmmrec.train.record import RunFolder
+from jmmrec.train.record import RunFolder, folder_of
 from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, plain, product
 from jmmrec.tuning.together import Setting, groups, kept, setting_of, train_together
 
@@ -155,8 +155,6 @@ def search(
     """
     check_choice("method", method, METHODS)
     space, given = as_space(over), {name: plain(one) for name, one in (given or {}).items()}
-    if out == "":
-        raise ConfigError("out is empty; name a folder, or leave it out to write nothing.")
     if method != "grid" and trials is None:
         raise ConfigError(f"method {method!r} has no end of its own; say how many settings by trials.")
     if trials is not None:
@@ -166,7 +164,7 @@ def search(
     _check_read(space, given)
     seeds = check_seeds(seeds)
     dataset = as_dataset(data)
-    folder = None if out is None else Path(out)
+    folder = folder_of(out)
     listed = None if method == "optuna" else _listed(space, method, trials, search_seed)
     for settings in listed or ():  # all of them now, rather than one in the middle of the night
         parts = by_part(given | settings)

@@ -292,7 +292,7 @@ def test_lists_of_few_users_share_a_program_and_tell_who_is_cold(data: Dataset) 
         users = list(range(first, first + 3))
         np.testing.assert_array_equal(result.recommend(users, k=4).items, whole.items[users])
     assert best_items._cache_size() <= programs + 3  # for up to 8, 16 and 32 pairs that are left out
-    assert np.flatnonzero(whole.cold).tolist() == [3] and result.recommend([5], k=4).remark == ""
+    assert np.flatnonzero(whole.cold).tolist() == [3] and result.recommend([5], k=4).remarks == ()
     assert "3 had no interaction to train on" in result.recommend([3, 5], k=4).table().markdown()
 
 
