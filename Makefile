@@ -35,7 +35,7 @@ format: $(VENV)/.dev ## rewrites the code in the house style
 
 docs: $(VENV)/.dev ## docs/_build/html, and the examples in docstrings
 	$(RUN) sphinx -W --keep-going -q -b html docs docs/_build/html
-	$(RUN) pytest -q -n $(JOBS) --doctest-modules --doctest-glob 'docs/components.md' jmmrec docs/components.md
+	$(RUN) pytest -q -n $(JOBS) --doctest-modules --doctest-glob 'docs/*.md' jmmrec docs/components.md docs/serving.md
 
 clean: ## removes what the targets made, the environment included
 	rm -rf $(VENV) docs/_build docs/api .pytest_cache .ruff_cache

@@ -4,10 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jmmrec.api import evaluate, fit, open_run
+    from jmmrec.api import evaluate, fit
     from jmmrec.data import Dataset, Modality, describe, impute, load, save, synthesize, with_missing
     from jmmrec.models import MODELS, BprMf, Freedom, LightGcn, Vbpr
     from jmmrec.result import Result
+    from jmmrec.runs import open_run, save_run
     from jmmrec.summary import compare, write_summary
     from jmmrec.train import Amr, Mdvt, TrainConfig, WarmupConfig, with_amr, with_mdvt
 
@@ -15,10 +16,11 @@ __version__ = "0.1.0.dev0"
 
 # Loaded when first used, so that `import jmmrec` costs next to nothing.
 _HOME = {
-    "jmmrec.api": ("evaluate", "fit", "open_run"),
+    "jmmrec.api": ("evaluate", "fit"),
     "jmmrec.data": ("Dataset", "Modality", "describe", "impute", "load", "save", "synthesize", "with_missing"),
     "jmmrec.models": ("MODELS", "BprMf", "Freedom", "LightGcn", "Vbpr"),
     "jmmrec.result": ("Result",),
+    "jmmrec.runs": ("open_run", "save_run"),
     "jmmrec.summary": ("compare", "write_summary"),
     "jmmrec.train": ("Amr", "Mdvt", "TrainConfig", "WarmupConfig", "with_amr", "with_mdvt"),
 }
@@ -30,8 +32,8 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "MODELS", "Amr", "BprMf", "Dataset", "Freedom", "LightGcn", "Mdvt", "Modality", "Result", "TrainConfig", "Vbpr",
-    "WarmupConfig", "compare", "describe", "evaluate", "fit", "impute", "load", "open_run", "save", "synthesize",
-    "with_amr", "with_mdvt", "with_missing", "write_summary",
+    "WarmupConfig", "compare", "describe", "evaluate", "fit", "impute", "load", "open_run", "save", "save_run",
+    "synthesize", "with_amr", "with_mdvt", "with_missing", "write_summary",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.models import MODELS, Backbone, as_backbone
 from jmmrec.report.progress import Progress, peak_memory
 from jmmrec.result import Result
-from jmmrec.runs import DataLike, data_of, open_run, write_result
+from jmmrec.runs import DataLike, data_of, data_record, open_run, run_record, write_result
 from jmmrec.train import (
     Checkpoints,
     Evaluation,
@@ -33,7 +33,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.record import RunFolder, agrees, default_record, environment, folder_of, model_record
+from jmmrec.train.record import RunFolder, agrees, default_record, environment, folder_of
 from jmmrec.train.search import STRATEGIES
 from jmmrec.train.wrapper import innermost
 
@@ -93,7 +93,7 @@ def fit(
         lanes = _train(bound, search, warmup, seeds, folder, resume, quiet)
         if folder:
             folder.write_history(lanes)  # in one order, whether or not the run was ever interrupted
-        result = _result(bound, dataset, search, lanes, seeds, folder)
+        result = _result(bound, dataset, search, warmup, lanes, seeds, folder)
         if folder:
             write_result(folder, result)
     return result
@@ -154,33 +154,6 @@ def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, A
     return config or TrainConfig.of(model, **options)
 
 
-def run_record(
-    model: Backbone, warmup: WarmupConfig, config: TrainConfig, seeds: Sequence[int], dataset: Dataset
-) -> dict[str, Any]:
-    """What a run folder says of its run before anything is trained."""
-    return {
-        "model": model_record(model),
-        "warmup": dataclasses.asdict(warmup),
-        "config": dataclasses.asdict(config),
-        "seeds": list(seeds),
-        "data": _data_record(dataset),
-    }
-
-
-def _data_record(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "source": dict(dataset.source),
-        "steps": [dict(step) for step in dataset.steps],
-        "digest": dataset.digest,
-        "split_digest": dataset.split_digest,
-        "users": dataset.n_users,
-        "items": dataset.n_items,
-        "interactions": {s: len(getattr(dataset, s)) for s in ("train", "valid", "test")},
-        "modalities": {n: list(m.features.shape) for n, m in dataset.modalities.items()},
-    }
-
-
 def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone) -> RunFolder | None:
     out = folder_of(out)
     if out is None:
@@ -195,6 +168,8 @@ def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], m
             raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
         return folder
     before = folder.read()
+    if before.get("status") == "finished" and not Checkpoints(folder.path).manifests():
+        raise CheckpointError(f"the run in {folder.path} is finished and holds no checkpoint to go on from; open it.")
     defaults = {
         "model": default_record(model),
         "warmup": dataclasses.asdict(WarmupConfig()),
@@ -284,6 +259,7 @@ def _result(
     bound: Trainer,
     dataset: Dataset,
     search: Search | None,
+    warmup: WarmupConfig,
     lanes: Sequence[Lane],
     seeds: Sequence[int],
     folder: RunFolder | None,
@@ -299,7 +275,7 @@ def _result(
         costs = [search.cost(lanes, seed) for seed in seeds]
         epochs = (sum(c[0] for c in costs), sum(c[1] for c in costs))
     path = folder.path if folder else None
-    return Result(bound.model, dataset, bound.config, bound.static, chosen, outcomes, epochs, path)
+    return Result(bound.model, dataset, bound.config, bound.static, chosen, outcomes, epochs, path, warmup)
 
 
 def evaluate(
@@ -329,7 +305,7 @@ def evaluate(
     elif not isinstance(result, Result):
         raise ConfigError(f"result is {result!r}; give what fit returned, or a run folder.")
     elif data is not None:
-        dataset = data_of(_data_record(result.dataset), data, f"this run of {result.name}")
+        dataset = data_of(data_record(result.dataset), data, f"this run of {result.name}")
         result = dataclasses.replace(result, dataset=dataset)
     found = result.evaluate(split, mask, **options)
     if result.folder:

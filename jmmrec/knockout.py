@@ -48,7 +48,7 @@ class ModalityAudit:
 
     Attributes:
       model, data, metric, split: what was asked; data with what is hidden and how it is filled. seeds: trained.
-      real: the metric with all modalities as they are. findings: one for each knock-out.
+      real: the metric with all modalities as they are. findings: one for each knock-out. remarks: what was left out.
     """
 
     model: str
@@ -58,6 +58,7 @@ class ModalityAudit:
     seeds: tuple[int, ...]
     real: float
     findings: tuple[Finding, ...]
+    remarks: tuple[str, ...] = ()
 
     def uses(self, modality: str) -> bool | None:
         """True where permuted rows make the model worse, False where they make it better, None: cannot be told.
@@ -93,7 +94,7 @@ class ModalityAudit:
             for f in self.findings
         ]
         title = f"{self.model} on {self.data}: {self.split} {self.metric}, {len(self.seeds)} seeds"
-        return Table(title, ("modality", "rows", self.metric, "real minus this, 95 %"), tuple(rows), ())
+        return Table(title, ("modality", "rows", self.metric, "real minus this, 95 %"), tuple(rows), self.remarks)
 
     def __str__(self) -> str:
         return str(self._told())
@@ -105,7 +106,7 @@ class ModalityAudit:
     def _told(self) -> Table:
         """The table with the verdicts below it."""
         modalities = dict.fromkeys(f.modality for f in self.findings)
-        return dataclasses.replace(self.table(), notes=tuple(map(self.verdict, modalities)))
+        return dataclasses.replace(self.table(), notes=(*self.remarks, *map(self.verdict, modalities)))
 
 
 def audit_modalities(
@@ -154,7 +155,10 @@ def audit_modalities(
 
     names = _checked(backbone, dataset, modalities, knockouts, seeds, split, _filled)
     kept = [how for how in KNOCKOUTS if how in {VERDICT, *knockouts}]
-    kept = [how for how in kept if how != "absent" or len(dataset.modalities) > 1]
+    remarks: tuple[str, ...] = ()
+    if "absent" in kept and len(dataset.modalities) == 1:
+        kept.remove("absent")
+        remarks = (f"Absent is left out: without {names[0]} {dataset.name} has no modality to train on.",)
 
     def _per_user(data: Dataset, seed: int) -> np.ndarray:
         result = fit(backbone, data, seeds=(seed,), config=config, quiet=quiet, **options)
@@ -168,7 +172,8 @@ def audit_modalities(
         for how in kept:
             other = np.stack([_per_user(_filled(knock_out(dataset, name, how, seed)), seed) for seed in seeds])
             findings.append(Finding(name, how, float(other.mean()), *difference(real - other)))
-    return ModalityAudit(full_name(backbone), label(whole), metric, split, seeds, float(real.mean()), tuple(findings))
+    about = (full_name(backbone), label(whole), metric, split, seeds)
+    return ModalityAudit(*about, float(real.mean()), tuple(findings), remarks)
 
 
 def _checked(

@@ -1,7 +1,8 @@
-"""Finished runs on disk: what `fit` writes at its end, and `open_run`, which reads it back."""
+"""Finished runs on disk: what `fit` writes at its end or `save_run` later, and `open_run`, which reads it back."""
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,44 @@ import jax
 import safetensors.numpy
 
 from jmmrec.data import Dataset, load, replay
-from jmmrec.errors import CheckpointError, DataError
+from jmmrec.errors import CheckpointError, ConfigError, DataError
 from jmmrec.models import Backbone
 from jmmrec.models.registry import check_backbone
 from jmmrec.result import Result
-from jmmrec.train import Lane, TrainConfig, Trainer, WarmupState, checksum, trainer
+from jmmrec.train import Lane, TrainConfig, Trainer, WarmupConfig, WarmupState, checksum, trainer
 from jmmrec.train.checkpoint import pack, unpack, write_file
-from jmmrec.train.record import RunFolder, agrees, default_record, model_from, model_record
+from jmmrec.train.record import RunFolder, agrees, default_record, environment, folder_of, model_from, model_record
 from jmmrec.train.warmup import Never
 
 DataLike = Dataset | str | Path
+
+
+def run_record(
+    model: Backbone, warmup: WarmupConfig, config: TrainConfig, seeds: Sequence[int], dataset: Dataset
+) -> dict[str, Any]:
+    """What a run folder says of its run before anything is trained."""
+    return {
+        "model": model_record(model),
+        "warmup": dataclasses.asdict(warmup),
+        "config": dataclasses.asdict(config),
+        "seeds": list(seeds),
+        "data": data_record(dataset),
+    }
+
+
+def data_record(dataset: Dataset) -> dict[str, Any]:
+    """What a run's record says of its data: where they come from, what was done to them, digests and sizes."""
+    return {
+        "name": dataset.name,
+        "source": dict(dataset.source),
+        "steps": [dict(step) for step in dataset.steps],
+        "digest": dataset.digest,
+        "split_digest": dataset.split_digest,
+        "users": dataset.n_users,
+        "items": dataset.n_items,
+        "interactions": {s: len(getattr(dataset, s)) for s in ("train", "valid", "test")},
+        "modalities": {n: list(m.features.shape) for n, m in dataset.modalities.items()},
+    }
 
 
 def write_result(folder: RunFolder, result: Result) -> None:
@@ -46,12 +75,50 @@ def write_result(folder: RunFolder, result: Result) -> None:
     folder.update(status="finished", lanes=lanes, epochs_trained=trained, epochs_from_scratch=scratch)
 
 
-def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone | None = None) -> Result:
+def save_run(result: Result, folder: str | Path) -> Path:
+    """Writes a result to a run folder of its own, for `open_run` and every command; what `fit` does with `out`.
+
+    Args:
+      result: of `fit` without a folder, or of a cell of a grid. folder: one that holds no run.
+
+    Returns:
+      the folder. There is nothing in it to resume from.
+
+    Raises:
+      ConfigError: the folder holds a run. CheckpointError: it could not be written.
+
+    >>> import tempfile
+    >>> from jmmrec import fit
+    >>> result = fit("bpr", "synthetic", epochs=1, quiet=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     open_run(save_run(result, folder + "/run")).metrics == result.metrics
+    True
+    """
+    path = folder_of(folder)
+    assert path is not None
+    run = RunFolder(path)
+    if run.exists:
+        raise ConfigError(f"{path} already holds a run; choose another folder.")
+    about = run_record(result.model, result.warmup, result.config, tuple(result.lanes), result.dataset)
+    run.write(about | environment() | {"status": "running"})
+    groups = result.outcomes or {"chosen": result.lanes}
+    lanes = {lane.label: dataclasses.replace(lane, born=0) for group in groups.values() for lane in group.values()}
+    run.write_history(list(lanes.values()))
+    write_result(run, dataclasses.replace(result, folder=path))
+    return path
+
+
+def open_run(
+    folder: str | Path,
+    data: DataLike | None = None,
+    model: Backbone | None = None,
+    missing_mask: str | Path | None = None,
+) -> Result:
     """Reads a finished run back.
 
     Args:
-      folder: what `fit` wrote with out=. data: if it is no longer where the run found it.
-      model: the backbone, if it is one of your own.
+      folder: what `fit` wrote with out=. data, missing_mask: the data set and the file of what is hidden, if they lie
+        no longer where the run found them. model: the backbone, if it is one of your own.
 
     Raises:
       CheckpointError: no finished run, damaged, of other data than now found, or of another model than given.
@@ -63,7 +130,7 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
         what = f"finish it with: jmmrec train --resume {run.path}"
         lost = f"{record.get('reason', '')} Train it anew in another folder, with a lower learning rate"
         raise CheckpointError(f"the run in {run.path} is {status}; {lost if status == 'diverged' else what}.")
-    dataset = data_of(record["data"], data, f"the run in {run.path}")
+    dataset = data_of(record["data"], data, f"the run in {run.path}", missing_mask)
     backbone = model_from(record["model"]) if model is None else _checked(model, record["model"], run.path)
     config = TrainConfig(**record["config"])
     bound = trainer(backbone, dataset.for_training(), config)
@@ -71,7 +138,8 @@ def open_run(folder: str | Path, data: DataLike | None = None, model: Backbone |
     chosen = outcomes[list(outcomes)[-1]]
     epochs = (record["epochs_trained"], record["epochs_from_scratch"])
     kept = {} if list(outcomes) == ["chosen"] else outcomes
-    return Result(backbone, dataset, config, bound.static, chosen, kept, epochs, run.path)
+    warmup = WarmupConfig(**record["warmup"])
+    return Result(backbone, dataset, config, bound.static, chosen, kept, epochs, run.path, warmup)
 
 
 def _checked(model: Backbone, before: Mapping[str, Any], path: Path) -> Backbone:
@@ -87,30 +155,48 @@ def _checked(model: Backbone, before: Mapping[str, Any], path: Path) -> Backbone
     return model
 
 
-def data_of(about: Mapping[str, Any], data: DataLike | None, run: str) -> Dataset:
+def data_of(
+    about: Mapping[str, Any], data: DataLike | None, run: str, missing_mask: str | Path | None = None
+) -> Dataset:
     """The data set a run was trained on, loaded as it was then, or from elsewhere.
 
     Args:
       about: the run's record of it. run: what messages call it.
 
     Raises:
-      DataError: the run's data came from memory and none is given. CheckpointError: it is other data.
+      DataError: the run's data came from memory and none is given, or they or a mask lie there no longer.
+      ConfigError: a mask for a run without one. CheckpointError: it is other data.
     """
-    source, steps = about["source"], about.get("steps", ())
+    source, steps = about["source"], _with_mask_at(about.get("steps", ()), missing_mask, run)
     if data is None and not source:
         raise DataError(f"{run} was trained on data made in memory; pass the data set.")
-    if data is None:
-        dataset = replay(load(**source), steps)
-    elif isinstance(data, Dataset):
+    if isinstance(data, Dataset):
         dataset = data
     else:
-        dataset = replay(load(**(source | {"path": data})), steps)
+        source = source if data is None else source | {"path": data}
+        _check_there(source["path"], "data", run)
+        for step in steps:
+            _check_there(step.get("path"), "missing_mask", run)
+        dataset = replay(load(**source), steps)
     if dataset.digest != about["digest"]:
         raise CheckpointError(
             f"{dataset.name} is not the data {run} was trained on (its digest differs); "
             "give the same files, split and modalities."
         )
     return dataset
+
+
+def _with_mask_at(steps: Sequence[Mapping], path: str | Path | None, run: str) -> list[Mapping]:
+    """The steps with the mask file where it lies now."""
+    if path is not None and not any(step["do"] == "mask" for step in steps):
+        raise ConfigError(f"{run} was trained without a mask file; leave the mask out.")
+    moved = {} if path is None else {"path": str(Path(path).absolute())}
+    return [{**step, **moved} if step["do"] == "mask" else step for step in steps]
+
+
+def _check_there(path: str | Path | None, option: str, run: str) -> None:
+    if path is not None and path != "synthetic" and not Path(path).exists():
+        raise DataError(f"{run} was trained with {path}, which is not there; say where it lies now: {option}='PATH'.")
 
 
 def _read_lanes(run: RunFolder, record: dict[str, Any], bound: Trainer) -> dict[str, dict[int, Lane]]:

@@ -23,6 +23,7 @@ LAYERS = (
     ("models",),
     ("train",),
     ("report",),
+    ("recommendations",),
     ("result",),
     ("runs",),
     ("api", "summary"),

@@ -98,6 +98,13 @@ def test_rows_are_filled_after_each_knock_out(trained) -> None:
         assert not real & {row.tobytes() for row in one.modalities["text"].features}
 
 
+def test_absent_is_left_out_with_a_word_where_nothing_else_is_left(trained) -> None:
+    found = audit_modalities("vbpr", small().select("text"), seeds=(0, 1))
+    assert "absent" not in [f.how for f in found.findings] and len(trained) == 2 * len(KNOCKOUTS)
+    assert "Absent is left out: without text" in found.table().markdown() and "Absent is" in str(found)
+    assert not audit_modalities("vbpr", small().select("text"), seeds=(0, 1), knockouts=[]).remarks
+
+
 def test_without_a_fill_missing_rows_stay_missing(trained) -> None:
     audit_modalities("vbpr", with_missing(small(), 0.5), knockouts=[], seeds=(0, 1))
     assert all(step["do"] != "impute" for one in trained for step in one.steps)

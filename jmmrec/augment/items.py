@@ -14,6 +14,8 @@ PROMPT = (
     "description quality in one paragraph. The description is as follows: {text}"
 )
 """MDVT's, section 4.1.3; the picture is sent before it."""
+WITHOUT = PROMPT.replace(" and the corresponding picture", "").replace("combine the picture to improve", "improve")
+"""The same for an item without a picture."""
 IDS, TEXTS, IMAGES = ("itemID", "item_id", "id", "asin"), ("text", "description"), ("image", "image_path")
 
 
@@ -33,7 +35,8 @@ class Item:
     image: Path | None = None
 
     def prompt(self, template: str = PROMPT) -> str:
-        """The question."""
+        """The question; MDVT's does not speak of a picture where there is none."""
+        template = WITHOUT if template == PROMPT and self.image is None else template
         return template.replace("{text}", self.text)
 
     def digest(self, template: str, asked: str) -> str:

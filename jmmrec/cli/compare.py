@@ -27,6 +27,7 @@ class Compare(Verdicts):
     """Show every difference to the baseline as well, with its interval, p and effect size."""
     out: Path | None = None
     """File to write the table to, .md, .csv or .tex."""
+    moved: tyro.conf.OmitArgPrefixes[options.Moved] = options.IN_PLACE
 
 
 def run(argv: list[str]) -> int:
@@ -42,10 +43,9 @@ def run(argv: list[str]) -> int:
         raise ConfigError(f"{len(set(names))} different run was given; name at least two, each once.")
     check_output(given.out)
     tests = given.tests()
-    from jmmrec import api
     from jmmrec.summary import compare
 
-    results = {name: api.open_run(path) for name, path in zip(names, given.runs, strict=True)}
+    results = {name: given.moved.open(path) for name, path in zip(names, given.runs, strict=True)}
     title = next(iter(results.values())).dataset.name
     table = compare(results, given.metrics, split=given.split, mask=given.mask, title=title, **tests)
     options.show(*filter(None, [table, table.details if given.differences else None]))

@@ -78,8 +78,12 @@ class Split:
     """Of the random order."""
     inter: str | None = None
     """Which interaction file, where a folder has several."""
+    modalities: options.Words = ()
+    """Which to write as well, e.g. image,audio; default all."""
     duplicates: str = "error"
     """error, or drop to keep the first of repeated rows."""
+    missing: str = "marked"
+    """marked, or nan to take all-NaN feature rows as missing items."""
     overwrite: bool = False
     """Replace a folder that holds nothing but such files."""
 
@@ -104,8 +108,9 @@ def _split(argv: list[str], prog: str, about: str) -> None:
 
     given = options.parse(Split, argv, prog, about)
     data = load(
-        given.path, inter=given.inter, split=given.rule, seed=given.seed, core=given.core, duplicates=given.duplicates
-    )
+        given.path, inter=given.inter, modalities=given.modalities or None, split=given.rule, seed=given.seed,
+        core=given.core, duplicates=given.duplicates, missing=given.missing,
+    )  # fmt: skip
     _save(data, given.out, given.overwrite)
 
 

@@ -29,7 +29,7 @@ class Evaluate:
     ks: options.Numbers = KS
     """Where lists are cut."""
     metrics: options.Words = ("recall", "ndcg", "precision", "map", "hitrate", "mrr")
-    """Which to compute."""
+    """Which to compute; coverage, novelty and popularity_lift are shown as well, unless some of them are named."""
     strategy: str | None = None
     """Of a search, another outcome than the chosen one, e.g. none."""
     sparsity: bool = False
@@ -38,8 +38,7 @@ class Evaluate:
     """Also by what the relevant items lack: all modalities observed, some, none."""
     cold_users: bool = False
     """Also ask users without training interactions."""
-    data: str | None = None
-    """The data set, if it is no longer where the run found it."""
+    moved: tyro.conf.OmitArgPrefixes[options.Moved] = options.IN_PLACE
     out: Path | None = None
     """File to write the table to, .md, .csv or .tex."""
 
@@ -54,13 +53,19 @@ def run(argv: list[str]) -> int:
     check_output(given.out)
     from jmmrec import api
     from jmmrec.data.steps import label
+    from jmmrec.retrieval import METRICS
 
-    result = api.open_run(given.run, given.data)
+    result = given.moved.open(given.run)
     n_items = result.dataset.n_items
     ks = tuple(k for k in KS if k <= n_items) if given.ks == KS else given.ks
     check_ks(ks, n_items)
     if not given.metrics:
         raise ConfigError("metrics are empty; name at least one, e.g. recall.")
+    each = tuple(name for name in given.metrics if name in METRICS)
+    if (given.sparsity or given.groups) and not each:
+        raise ConfigError(
+            f"{given.metrics[0]} is of all lists together; groups of users or items need e.g. recall, too."
+        )
     found = api.evaluate(
         result, split=given.split, mask=given.mask, ks=ks, metrics=given.metrics, strategy=given.strategy,
         cold_users=given.cold_users,
@@ -68,9 +73,9 @@ def run(argv: list[str]) -> int:
     name = f"{result.name}{f', {given.strategy}' if given.strategy else ''} on {label(result.dataset)}"
     tables = {"": by_k(found, ks, name)}
     if given.sparsity:
-        tables["-sparsity"] = _by_sparsity(found, ks, given.metrics)
+        tables["-sparsity"] = _by_sparsity(found, ks, each)
     if given.groups:
-        tables["-groups"] = _by_missing(found, ks, given.metrics)
+        tables["-groups"] = _by_missing(found, ks, each)
     options.show(*tables.values())
     if given.out:
         files = [table.save(given.out.with_stem(given.out.stem + part)) for part, table in tables.items()]

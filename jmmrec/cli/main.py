@@ -77,6 +77,8 @@ def _guarded(name: str, argv: list[str]) -> int:
 
 
 def _complain(sentence: str) -> int:
-    sentence = " ".join(sentence.split())
+    from jmmrec.cli.options import spelled  # with the parser, which `--version` does without
+
+    sentence = spelled(" ".join(sentence.split()))
     print(f"jmmrec: {sentence.rstrip('.')}.", file=sys.stderr)
     return 2

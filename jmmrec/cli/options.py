@@ -250,14 +250,53 @@ DEFAULT = DataOptions()
 
 
 @dataclasses.dataclass(frozen=True)
+class Moved:
+    """Where the data of a finished run lie now."""
+
+    data: str | None = None
+    """The data set, if it is no longer where the run found it."""
+    missing_mask: Path | None = None
+    """The file of what is hidden, likewise."""
+
+    def open(self, run: Path) -> Any:
+        """The run in a folder, see `jmmrec.open_run`."""
+        from jmmrec.runs import open_run
+
+        return open_run(run, self.data, missing_mask=self.missing_mask)
+
+
+IN_PLACE = Moved()
+
+
+@dataclasses.dataclass(frozen=True)
 class Nothing:
     """No options."""
 
 
+FLAGS = ("data", "duplicates", "impute", "inter", "items", "missing", "missing_mask", "over", "skip_unknown", "split")
+
+
+def spelled(sentence: str) -> str:
+    """A sentence of the library with the options that commands have too as these have them.
+
+    >>> spelled("load with duplicates='drop'; skip_unknown=True leaves them out.")
+    'load with --duplicates drop; --skip-unknown leaves them out.'
+    """
+
+    def _flag(found: re.Match) -> str:
+        return f"--{found[1].replace('_', '-')}" + ("" if found[2] == "True" else f" {found[2].strip(chr(39))}")
+
+    return re.sub(rf"(?<![\w.])({'|'.join(FLAGS)})=('[^']*'|True)", _flag, sentence)
+
+
 def show(*things: Any) -> None:
-    """Prints text and tables; where output is no terminal, tables are as wide as they need to be."""
+    """Prints text and tables, options spelled as here; where output is no terminal, tables are as wide as they need."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 200)
     for thing in things:
+        if isinstance(thing, str):
+            thing = spelled(thing)
+        elif getattr(thing, "notes", ()):
+            thing = dataclasses.replace(thing, notes=tuple(map(spelled, thing.notes)))
         console.print(thing, highlight=False, markup=not isinstance(thing, str), soft_wrap=isinstance(thing, str))

@@ -24,6 +24,7 @@ class Report(Verdicts):
     """Items that may not be recommended on test: those of train, or of train+valid."""
     title: str = ""
     """Of the page."""
+    moved: tyro.conf.OmitArgPrefixes[options.Moved] = options.IN_PLACE
 
 
 def run(argv: list[str]) -> int:
@@ -40,10 +41,9 @@ def run(argv: list[str]) -> int:
     if len(set(names)) < len(names):
         raise ConfigError("the same run was named twice; name each once.")
     tests = given.tests()
-    from jmmrec import api
     from jmmrec.summary import write_summary
 
-    results = {name: api.open_run(path) for name, path in zip(names, given.runs, strict=True)}
+    results = {name: given.moved.open(path) for name, path in zip(names, given.runs, strict=True)}
     files = write_summary(results, given.out, metrics=given.metrics, mask=given.mask, title=given.title, **tests)
     options.show(f"Open {files[0]}; beside it {', '.join(file.name for file in files[1:])}.")
     return 0

@@ -144,7 +144,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
         source, steps, warmup = record["data"]["source"], record["data"].get("steps", ()), record["warmup"]
         settings: dict[str, Any] = {
             "model": model_from(record["model"]),
-            "warmup": WarmupConfig(**warmup | {"thresholds": tuple(warmup["thresholds"])}),
+            "warmup": WarmupConfig(**warmup),
             "config": TrainConfig(**record["config"]),
             "seeds": record["seeds"],
             "resume": True,

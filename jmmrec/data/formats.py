@@ -38,7 +38,8 @@ def load(
         optional `items.tsv`, `users.tsv` whose second column is the original id. Items that only have features count.
       * RecBole's atomic files: `<name>.inter` with typed headers (`user_id:token`), or `<name>.train|valid|test.inter`;
         `float_seq` columns of `<name>.item` are modalities.
-      * CSV, TSV or Parquet interactions with any ids: columns found by their usual names; features from tables keyed by
+      * CSV, TSV or Parquet interactions with any ids, in one table or in `train.csv`, `valid.csv` and `test.csv` (also
+        `<name>_train.csv` and so on): columns found by their usual names; features from tables keyed by
         item id (`<modality>.csv|tsv|parquet`, ids first), or `<modality>_feat.npy` with `items.csv|tsv|parquet` naming
         the item of each row (its column of item ids, else the first). What looks like features and is not read is
         named on the error stream.

@@ -67,9 +67,9 @@ def save_mask(path: str | Path, observed: np.ndarray, dataset: Dataset) -> Path:
 def read_mask(path: str | Path, dataset: Dataset) -> np.ndarray:
     """A mask from a file: `.npz` as `save_mask` writes it, or a table as DGMRec published them.
 
-    The table has a column `itemID` (row numbers) and 0/1 columns of the modalities an item lacks: `t`, `v`, `a` (text,
-    image, audio), several together (`tv`) or `all`; or names of modalities, joined with `+`. Modalities that the data
-    set lacks are passed over.
+    The table has a column `itemID` (row numbers from 0, or original ids) and 0/1 columns of the modalities an item
+    lacks: `t`, `v`, `a` (text, image, audio), several together (`tv`) or `all`; or names of modalities, joined with
+    `+`. Modalities that the data set lacks are passed over.
 
     Returns:
       bool (n_items, M), True where observed, columns in the order of `dataset.modalities`.
@@ -106,12 +106,7 @@ def _from_table(path: Path, dataset: Dataset) -> np.ndarray:
     if not columns or columns[0].partition(":")[0].lower() not in ("itemid", "item_id") or len(columns) < 2:
         raise DataError(f"{path} is no mask: its first column must be itemID and the others name what is missing.")
     table = read_table(path, columns)
-    items = whole_numbers(table, columns[0])
-    if not np.array_equal(np.sort(items), np.arange(dataset.n_items)):
-        raise DataError(
-            f"{path} names {len(items)} items but {dataset.name} has {dataset.n_items}, numbered from 0; "
-            "a mask needs one line for each."
-        )
+    items = _rows(table.columns[columns[0]], dataset, path)
     observed, touched = np.ones((dataset.n_items, len(dataset.modalities)), bool), False
     for column in columns[1:]:
         lost = _lost(column, tuple(dataset.modalities), path)
@@ -123,6 +118,20 @@ def _from_table(path: Path, dataset: Dataset) -> np.ndarray:
     if not touched:
         raise DataError(f"{path} names no modality of {dataset.name}, which has {', '.join(dataset.modalities)}.")
     return observed
+
+
+def _rows(names: Sequence, dataset: Dataset, path: Path) -> np.ndarray:
+    """Row numbers of the items that a table names by them, or by their original ids."""
+    said = [str(name) for name in names]
+    for ids in (range(dataset.n_items), dataset.item_ids.tolist()):
+        known = {str(name): row for row, name in enumerate(ids)}
+        if known.keys() == set(said) and len(said) == len(known):
+            return np.array([known[name] for name in said])
+    some = ", ".join(map(str, dataset.item_ids[:3]))
+    raise DataError(
+        f"{path} names {len(said)} items, {said[0] if said else 'none'} for one; a mask needs one line for each of the "
+        f"{dataset.n_items} of {dataset.name}, by original id (such as {some}) or by row number from 0."
+    )
 
 
 def _lost(column: str, names: tuple[str, ...], path: Path) -> list[int]:

@@ -1,5 +1,7 @@
 """From columns of text to numbers, with the file and line of the first value that cannot be read."""
 
+import datetime
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ LABELS = {
     **{"1": 1, "valid": 1, "validation": 1, "val": 1, "dev": 1},
     **{"2": 2, "test": 2, "testing": 2},
 }
+ZONE = re.compile(r":\d\d(\.\d+)?\s?(Z|[+-]\d\d:?\d\d)$")  # after a time of day
 # Ids are stored as int32 everywhere.
 LARGEST = 2**31 - 2
 
@@ -137,8 +140,19 @@ def _as_float(values: np.ndarray) -> np.ndarray:
 
 
 def _as_date(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind == "U":
+        values = np.array([_in_utc(value) if ZONE.search(value) else value for value in values.tolist()])
     dates = values.astype("datetime64[ms]")
     return np.where(np.isnat(dates), np.nan, dates.astype(np.int64) / 1000)
+
+
+def _in_utc(moment: str) -> str:
+    """A moment with a time zone as one without, in UTC.
+
+    >>> _in_utc("2014-05-01T10:00:00+02:00")
+    '2014-05-01T08:00:00'
+    """
+    return datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC).replace(tzinfo=None).isoformat()
 
 
 def _either(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from jmmrec.data.columns import TABLES, header, role_of
 from jmmrec.data.files import listing, naming
 from jmmrec.errors import DataError
 
-PARTS = {"train": 0, "valid": 1, "test": 2}
+PARTS = {"train": 0, "valid": 1, "val": 1, "validation": 1, "dev": 1, "test": 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Source:
 
 
 def find(path: Path, inter: str | None = None) -> Source:
-    """Finds the interactions at a path: one file, or a folder with one `.inter` (or a pre-split three) or one table.
+    """Finds the interactions at a path: one file, or a folder with one `.inter` or table, or one split into files.
 
     Args:
       path: file or folder.
@@ -64,43 +64,52 @@ def find(path: Path, inter: str | None = None) -> Source:
         if not groups:
             raise DataError(f"{path} has no interaction file {inter!r}; it has {', '.join(names)}.")
     if len(groups) > 1:
-        raise DataError(
-            f"{path} holds several interaction files ({', '.join(names)}); "
-            "choose one with inter='NAME' (on the command line --inter NAME)."
-        )
+        raise DataError(f"{path} holds several interaction files ({', '.join(names)}); choose one with inter='NAME'.")
     group = groups[0]
-    from_inter = next(iter(group)).suffix == ".inter"
-    return _source(group, path, next(iter(group)).stem if from_inter else path.resolve().name)
+    first = next(iter(group))
+    return _source(group, path, first.stem if first.suffix == ".inter" else path.resolve().name)
 
 
 def _source(group: Mapping[Path, int | None], folder: Path, name: str) -> Source:
     first = next(iter(group))
     numeric = first.suffix == ".inter" and not any(":" in column for column in header(first))
     if group[first] is not None:
-        name = first.stem.rpartition(".")[0]
+        name = _part(first)[0] or name
     return Source(name, folder, group, numeric)
 
 
 def _name(group: Mapping[Path, int | None]) -> str:
     first = next(iter(group))
-    return first.name if len(group) == 1 else first.stem.rpartition(".")[0]
+    return first.name if len(group) == 1 else _part(first)[0] or first.stem
+
+
+def _part(path: Path) -> tuple[str, int | None]:
+    """What stands before `train`, `valid` or `test` in a file's name, and which of them it is, if any."""
+    match = re.fullmatch(rf"(?:(.+)[._-])?({'|'.join(PARTS)})", path.stem.lower())
+    return (path.stem[: match.end(1)] if match[1] else "", PARTS[match[2]]) if match else ("", None)
 
 
 def _groups(folder: Path) -> list[dict[Path, int | None]]:
-    """Every `.inter` file alone, but `name.train.inter` with its valid and test files as one."""
-    groups: dict[str, dict[Path, int | None]] = {}
-    names = [name for name in listing(folder) if name.endswith(".inter")]
-    for name in names:
-        part = re.fullmatch(r"(.+)\.(train|valid|test)\.inter", name)
-        if part and f"{part[1]}.train.inter" in names and f"{part[1]}.test.inter" in names:
-            groups.setdefault(part[1] + ".", {})[folder / name] = PARTS[part[2]]
-        else:
-            groups[name] = {folder / name: None}
-    return [dict(sorted(g.items(), key=lambda pair: pair[1] or 0)) for g in groups.values()]
+    """Every `.inter` file alone, but those of one split as one."""
+    return _joined([folder / name for name in listing(folder) if name.endswith(".inter")])
+
+
+def _joined(paths: list[Path]) -> list[dict[Path, int | None]]:
+    """Every file alone, but train with its valid and test files, of one name and ending, as one."""
+    parts: dict[tuple[str, str], dict[int, Path]] = {}
+    for path in paths:
+        stem, part = _part(path)
+        if part is not None:
+            parts.setdefault((stem, path.suffix), {}).setdefault(part, path)
+    whole = [found for found in parts.values() if 0 in found and len(found) > 1]
+    taken = {path for found in whole for path in found.values()}
+    alone: list[dict[Path, int | None]] = [{path: None} for path in paths if path not in taken]
+    return [*alone, *({found[part]: part for part in sorted(found)} for found in whole)]
 
 
 def _tables(folder: Path) -> list[dict[Path, int | None]]:
-    found, troubles = [], []
+    found: list[Path] = []
+    troubles = []
     for name in listing(folder):
         if Path(name).suffix not in TABLES:
             continue
@@ -110,7 +119,7 @@ def _tables(folder: Path) -> list[dict[Path, int | None]]:
             troubles.append(error)
             continue
         if {"user", "item"} <= roles:
-            found.append({folder / name: None})
+            found.append(folder / name)
     if not found and troubles:
         raise troubles[0]
-    return found
+    return _joined(found)

@@ -1,6 +1,7 @@
 """Backbones by name. A backbone of your own needs no entry here: pass the object itself."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from jmmrec.errors import ConfigError, check_choice, check_names, check_types
@@ -96,6 +97,30 @@ def as_backbone(model: str | Backbone) -> Backbone:
         return make(model)
     check_backbone(model)
     return model
+
+
+def varied(model: str | Backbone, options: Mapping[str, Any]) -> Backbone:
+    """A backbone with some options in place of its own; of a group (`{"ot": {"refresh": "step"}}`) only those named.
+
+    Raises:
+      ConfigError: unknown name or option, or a value outside its range.
+
+    >>> varied(LightGcn(embed_dim=8), {"n_layers": 1})
+    LightGcn(embed_dim=8, n_layers=1, ...)
+    """
+    if isinstance(model, str):
+        return make(model, **options)
+    check_backbone(model)
+    check_names(name_of(model), options, getattr(model, "__dataclass_fields__", {}))
+    check_types(type(model), options)
+    whole = {}
+    for name, one in options.items():
+        own: Any = getattr(model, name)
+        if isinstance(one, Mapping) and dataclasses.is_dataclass(own):
+            check_names(f"{name_of(model)}'s {name}", one, type(own).__dataclass_fields__)
+            one = dataclasses.replace(own, **one)  # pyright: ignore[reportArgumentType]
+        whole[name] = one
+    return dataclasses.replace(model, **whole) if whole else model  # pyright: ignore[reportArgumentType]
 
 
 def name_of(model: Backbone) -> str:

@@ -58,7 +58,7 @@ class Amr(Wrapper):
             without features.
         """
         static, card = self.backbone.prepare(data), self.backbone.card
-        if card and card.modalities == "none":
+        if card.modalities == "none" if card else not _reads(self.backbone, static, raw_features(data)):
             raise DataError(f"{type(self.backbone).__name__} reads no features, so none can be moved; leave AMR out.")
         for name in self.modalities:
             if name not in data.modalities:
@@ -112,6 +112,19 @@ class Amr(Wrapper):
         }
         hard = _again(moved, params)
         return total + self.weight * hard, parts | {"amr": hard}
+
+
+def _reads(model: Backbone, static: Any, features: dict[str, jax.Array]) -> bool:
+    """Whether the features given to a backbone of one's own enter what it encodes."""
+
+    def _encoded(given: dict[str, jax.Array], key: jax.Array) -> list:
+        params, state = model.init(key, static)
+        state, aux = model.epoch(params, state, static, key)
+        return jax.tree.leaves(model.encode(params, state, static, aux, features=given, key=key, train=True))
+
+    program = jax.make_jaxpr(_encoded)(features, jax.random.key(0)).jaxpr
+    read = {id(v) for v in (*program.outvars, *(v for line in program.eqns for v in line.invars))}
+    return any(id(v) in read for v in program.invars[: len(features)])
 
 
 def perturbation(gradient: jax.Array, radius: jax.Array | float, present: jax.Array | None = None) -> jax.Array:

@@ -18,6 +18,7 @@ from jmmrec.retrieval.topk import MEMORY, Extremes
 
 KS = (5, 10, 20, 50)
 MASKS = ("train", "train+valid")
+CATALOGUE = ("coverage", "novelty", "popularity_lift")
 SPARSITY_EDGES = (5, 10, 15, 20)
 
 # What is asked, the (m, 2) pairs that may not be recommended, and k -> items (n, >= k) in the order of the users asked.
@@ -127,14 +128,26 @@ def merge_seeds(parts: Sequence[Evaluation]) -> Evaluation:
 
 
 @functools.partial(jax.jit, static_argnames=("model", "k", "memory"))
-def best_items(model: Backbone, params, state, static, users: jax.Array, exclude, k: int, memory: int) -> Extremes:
+def best_items(
+    model: Backbone,
+    params,
+    state,
+    static,
+    users: jax.Array,
+    exclude,
+    k: int,
+    memory: int,
+    among: jax.Array | None = None,
+) -> Extremes:
     """The k best items of each user with their scores, best first, without the excluded pairs; blocked.
 
     Args:
       users: int32 (n,). exclude: `jmmrec.retrieval.exclusion` over their places, built with the same memory.
+      among: int32 (m,), the items to choose from, whose places are then told; None: all.
     """
     encoded = model.encode(params, state, static, None, train=False)
-    return extremes(encoded.user[users], encoded.item, k, exclude=exclude, memory=memory)
+    items = encoded.item if among is None else encoded.item[among]
+    return extremes(encoded.user[users], items, k, exclude=exclude, memory=memory)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "k", "memory"))
@@ -187,7 +200,7 @@ def _check_asked(ks: Sequence[int], metrics: Sequence[str]) -> None:
     for name in metrics:
         if "@" in name:
             raise ConfigError(f"metric is {name!r}; give metrics=({name.partition('@')[0]!r},) and its K in ks.")
-        check_choice("metric", name, METRICS)
+        check_choice("metric", name, (*METRICS, *CATALOGUE))
 
 
 def evaluate_rankings(
@@ -205,7 +218,8 @@ def evaluate_rankings(
 
     Args:
       rankers: seed -> `Ranker`. split: `valid` or `test`. mask: `train`, or `train+valid` (test only).
-      ks, metrics: what to compute. cold_users: also ask users without training interactions.
+      ks, metrics: what to compute; where no catalogue measure (coverage, novelty, popularity_lift) is named, all of
+        them, too. cold_users: also ask users without training interactions.
       memory: bytes for score blocks.
 
     Raises:
@@ -225,13 +239,16 @@ def evaluate_rankings(
     degree = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
     popularity = np.bincount(dataset.train[:, 1], minlength=dataset.n_items)
     groups = item_groups(dataset)
+    shown = [name for name in metrics if name in CATALOGUE] or CATALOGUE
+    metrics = [name for name in metrics if name in METRICS]
     users, shelves, parts = [], [], []
     for ranker in rankers.values():
         ranked = ranker(what, masked, max(ks))
         hits = what.hits(ranked)
         users.append(per_user(hits, what.n_relevant, ks, metrics))
         parts.append(_by_group(what, ranked, hits, groups, ks, metrics) if groups.any() else {})
-        shelves.append(catalogue(ranked, what.users, dataset.train, popularity, degree, ks))
+        shelf = catalogue(ranked, what.users, dataset.train, popularity, degree, ks)
+        shelves.append({name: value for name, value in shelf.items() if name.partition("@")[0] in shown})
     return Evaluation(
         split=split,
         mask=mask,

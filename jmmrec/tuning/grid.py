@@ -20,6 +20,7 @@ from jmmrec.errors import ConfigError, DivergenceError, as_tuple, check_whole
 from jmmrec.models import Backbone, as_backbone
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Cell, Estimate, Table
+from jmmrec.result import Result
 from jmmrec.retrieval import parse_metric
 from jmmrec.train import (
     Dynamic,
@@ -29,6 +30,7 @@ from jmmrec.train import (
     Mdvt,
     Static,
     TrainConfig,
+    WarmupConfig,
     check_monitor,
     evaluate_split,
     trainer,
@@ -195,6 +197,30 @@ class GridResult:
         runs = {seed: lane.best for seed, lane in lanes.items() if lane.best is not None}
         options.setdefault("memory", self.config.rank_memory)
         return evaluate_split(self.model, runs, self.static, self.dataset, split=split, mask=mask, **options)
+
+    def result(self, key: Key | None) -> Result:
+        """The run of a cell, or the backbone's (None), as `fit` returns it: to recommend, to plot, for `save_run`.
+
+        Raises:
+          ConfigError: a cell that the grid does not have. DivergenceError: one of its seeds diverged.
+        """
+        lanes = {seed: trunk if key is None else self.lane(key, seed) for seed, trunk in self.trunks.items()}
+        lost = [lane.stopped for lane in lanes.values() if lane.best is None]
+        if lost:
+            raise DivergenceError(f"the run of {setting(key) or 'the backbone'} is lost: {lost[0]}")
+        trained = sum(lane.epoch for lane in lanes.values())
+        common = {"dataset": self.dataset, "config": self.config, "outcomes": {}, "epochs": (trained, trained)}
+        if key is None:
+            plain = {seed: (lane.best[0], lane.best[1]["backbone"]) for seed, lane in lanes.items() if lane.best}
+            lanes = {seed: dataclasses.replace(lane, best=plain[seed]) for seed, lane in lanes.items()}
+            return Result(self.model.backbone, static=self.static["backbone"], lanes=lanes, **common)
+        strategy, lam, n, first, span = key
+        found = {"thresholds": int(first or 0)} if strategy == "static" else {"gap": first}
+        found |= {} if span is None else {"span": span}
+        rules = {name: getattr(self.grid, name) for name in ("static_rule", "dynamic_rule", "dynamic_min_epoch")}
+        model = dataclasses.replace(self.model, lam=lam, n=n)
+        warmup = WarmupConfig(strategy, **found, **rules)  # pyright: ignore[reportArgumentType]
+        return Result(model, static=self.static, lanes=lanes, warmup=warmup, **common)
 
     @property
     def epochs(self) -> tuple[int, int, int]:

@@ -206,7 +206,7 @@ def kept(
         return None
     trained = sum(lane.epoch for lane in lanes)
     chosen, epochs = {lane.seed: lane for lane in lanes}, (trained, trained)
-    result = Result(bound.model, dataset, bound.config, bound.static, chosen, {}, epochs, path)
+    result = Result(bound.model, dataset, bound.config, bound.static, chosen, {}, epochs, path, warmup)
     if folder:
         folder.write_history(lanes)
         write_result(folder, result)

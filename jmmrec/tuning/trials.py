@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from jmmrec.api import DataLike, check_seeds, fit, open_run
+from jmmrec.api import check_seeds, fit
 from jmmrec.data import Dataset, as_dataset
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError, check_choice, check_names, check_whole
-from jmmrec.models import Backbone, make
+from jmmrec.models import Backbone, varied
 from jmmrec.report.stats import interval
 from jmmrec.report.tables import Estimate, Table
 from jmmrec.result import Result
 from jmmrec.retrieval import parse_metric
-from jmmrec.train import TrainConfig, WarmupConfig, with_amr
+from jmmrec.runs import DataLike, open_run
+from jmmrec.train import TrainConfig, WarmupConfig, with_amr, with_mdvt
 from jmmrec.train.checkpoint import write_file
-from jmmrec.train.record import RunFolder, folder_of
+from jmmrec.train.record import RunFolder, folder_of, model_record
+from jmmrec.train.wrapper import Wrapper
 from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, plain, product
 from jmmrec.tuning.together import Setting, groups, kept, setting_of, train_together
 
@@ -119,7 +121,7 @@ class Found:
 
 
 def search(
-    model: str,
+    model: str | Backbone,
     data: DataLike,
     over: Mapping[str, Axis | Sequence[Any]],
     *,
@@ -135,6 +137,7 @@ def search(
     """Trains a model with many settings and keeps what is best on valid.
 
     Args:
+      model: a name, or a backbone, one of your own too, whose options are what the settings leave as it is.
       over: option -> values or `Range`; options are `model.…`, `config.…` (training), `mdvt.…`, `warmup.…`, `amr.…`
         (one of these, also given, wraps the model in AMR).
       method: `grid` walks through all combinations, `random` draws, `optuna` learns where to look (extra `tune`).
@@ -170,7 +173,8 @@ def search(
         parts = by_part(given | settings)
         setting_of(backbone_of(model, parts), parts, given | settings)
     about = {
-        "model": model, "method": method, "search_seed": search_seed, "seeds": list(seeds), "given": given,
+        "model": model if isinstance(model, str) else model_record(model), "method": method,
+        "search_seed": search_seed, "seeds": list(seeds), "given": given,
         "space": {name: dataclasses.asdict(one) for name, one in space.items()}, "data": dataset.digest,
     }  # fmt: skip
     done: list[Trial] = []
@@ -227,7 +231,7 @@ def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name} changes nothing with warmup.strategy={told}; fix another, e.g. to hybrid.")
 
 
-def backbone_of(model: str, parts: Mapping[str, Mapping[str, Any]]) -> Backbone:
+def backbone_of(model: str | Backbone, parts: Mapping[str, Mapping[str, Any]]) -> Backbone:
     """The model with its options, inside AMR if there is any option of that.
 
     Args:
@@ -239,24 +243,29 @@ def backbone_of(model: str, parts: Mapping[str, Mapping[str, Any]]) -> Backbone:
     >>> backbone_of("vbpr", {"model": {"embed_dim": 4}, "amr": {"eps": 0.2}}).eps
     0.2
     """
-    backbone = make(model, **parts["model"])
+    if isinstance(model, Wrapper):
+        raise ConfigError("give the backbone itself to a search; options mdvt.… and amr.… put these around it.")
+    backbone = varied(model, parts["model"])
     return with_amr(backbone, **parts["amr"]) if parts["amr"] else backbone
 
 
-def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, seeds, path, quiet: bool) -> Trial:
+def _trained(
+    model: str | Backbone, dataset: Dataset, options: Mapping, settings: Mapping, seeds, path, quiet: bool
+) -> Trial:
     parts = by_part(options)
     backbone = backbone_of(model, parts)
     warmup, config = WarmupConfig(**parts["warmup"]), TrainConfig.of(backbone, **parts["config"])
+    mdvt = None if warmup.strategy == "none" else parts["mdvt"]  # given for the other strategies of a search
     record = RunFolder(path) if path else None
     status = record.read()["status"] if record and record.exists else ""
     lost = Trial(dict(settings), dict.fromkeys(seeds, math.nan), 0, None)
     if status == "diverged":
         return lost
     if status == "finished":
-        result = open_run(path, dataset)
+        own = with_mdvt(backbone, **mdvt) if mdvt is not None else backbone
+        result = open_run(path, dataset, None if isinstance(model, str) else own)
     else:
         try:
-            mdvt = None if warmup.strategy == "none" else parts["mdvt"]  # given for the other strategies of a search
             result = fit(
                 backbone, dataset, warmup=warmup, mdvt=mdvt, seeds=seeds, config=config, out=path, resume=bool(status),
                 quiet=quiet,
@@ -268,7 +277,14 @@ def _trained(model: str, dataset: Dataset, options: Mapping, settings: Mapping, 
 
 
 def _together(
-    model: str, dataset: Dataset, proposals: Mapping[int, dict], given: dict, seeds, folder, memory: int, quiet: bool
+    model: str | Backbone,
+    dataset: Dataset,
+    proposals: Mapping[int, dict],
+    given: dict,
+    seeds,
+    folder,
+    memory: int,
+    quiet: bool,
 ) -> dict[int, Trial]:
     """Trials that can share a program, trained; the others, and those that have begun, are left for later."""
     paths = {number: folder and folder / f"trial-{number:04d}" for number in proposals}

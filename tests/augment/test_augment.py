@@ -75,7 +75,8 @@ def test_every_item_is_asked_once_with_text_and_picture(service, table, tmp_path
     assert [request["path"] for request in service.asked] == ["/v1/chat/completions"] * 3
     assert {request["model"] for request in service.asked} == {"stub"} and set(service.keys) == {"Bearer secret"}
     plain, pictured = (request["messages"][0]["content"] for request in service.asked[:2])
-    assert [part["type"] for part in plain] == ["text"] and plain[0]["text"] == PROMPT.replace("{text}", 'A "red" cup.')
+    assert [part["type"] for part in plain] == ["text"] and plain[0]["text"] == Item("0", 'A "red" cup.').prompt()
+    assert "picture" not in plain[0]["text"] and pictured[1]["text"] == PROMPT.replace("{text}", "A hat.")
     url = pictured[0]["image_url"]["url"]
     assert pictured[0]["type"] == "image_url" and base64.b64decode(url.partition("base64,")[2]) == PICTURE
     assert url.startswith("data:image/png;")

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -52,3 +54,24 @@ def test_a_run_by_a_mask_file(place: pathlib.Path) -> None:
     assert main([*TRAIN, "--missing-mask", "missing_items.tsv"]) == 0
     present = jmmrec.open_run(place / "new").dataset.modalities["text"].present
     np.testing.assert_array_equal(present, [item % 2 == 0 and item % 3 > 0 for item in range(24)])
+
+
+def test_a_run_whose_files_were_moved(
+    place: pathlib.Path, complaint: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "lost.tsv").write_text("\n".join(["itemID\tt", *(f"{item}\t{item % 2}" for item in range(24))]) + "\n")
+    assert main([*TRAIN, "--missing-mask", "lost.tsv"]) == 0
+    (place / "lost.tsv").rename("mask.tsv")
+    (place / "tiny").rename("elsewhere")
+    here = ("new", "--data", "elsewhere", "--missing-mask", "mask.tsv")
+    assert "tiny, which is not there; say where it lies now: --data PATH" in complaint("evaluate", "new")
+    said = complaint("evaluate", "new", "--data", "elsewhere")
+    assert "lost.tsv, which is not there; say where it lies now: --missing-mask PATH" in said
+    assert "without a mask file" in complaint("evaluate", "run", "--missing-mask", "mask.tsv")
+    capsys.readouterr()
+    assert main(["evaluate", *here, "--ks", "5"]) == main(["recommend", *here, "--k", "2"]) == 0
+    shutil.copytree("new", "again")
+    assert main(["compare", "again", *here, "--metrics", "recall@5"]) == 0
+    assert main(["report", "again", *here, "--metrics", "recall@5"]) == 0
+    (place / "mask.tsv").write_text("\n".join(["itemID\tt", *(f"{item}\t0" for item in range(24))]) + "\n")
+    assert "is not the one that is recorded" in complaint("recommend", *here)

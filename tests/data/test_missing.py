@@ -240,12 +240,24 @@ def test_published_tables(tmp_path: pathlib.Path) -> None:
     assert read_mask(path, short).tolist() == [[False, True], [False, False]]
     for head, rows, message in (
         ("x", ("0 1", "1 1", "2 0", "3 0"), "has a column 'x'"),
-        ("t", ("0 1", "1 1"), "names 2 items but unnamed has 4"),
+        ("t", ("0 1", "1 1"), "names 2 items, 0 for one; a mask needs one line for each of the 4 of unnamed"),
+        ("t", ("0 1", "1 1", "1 1", "2 1"), "names 4 items, 0 for one"),
         ("t", ("0 2", "1 1", "2 0", "3 0"), "has 2 in column t"),
         ("a", ("0 1", "1 1", "2 0", "3 0"), "names no modality of unnamed, which has image, text"),
     ):
         with pytest.raises(DataError, match=message):
             read_mask(table(tmp_path / "m.tsv", head, *rows), toy)
+
+
+def test_a_table_may_name_a_shops_own_items(tmp_path: pathlib.Path) -> None:
+    names = np.array(["shoe", "hat", "1", "0"])
+    toy = Dataset(2, 4, [[0, 0], [1, 1]], [], [], {n: Modality(np.eye(4)) for n in TWO}, item_ids=names)  # pyright: ignore
+    path = table(tmp_path / "m.tsv", "t v", "hat 1 0", "0 0 1", "shoe 0 0", "1 0 0")
+    assert read_mask(path, toy).tolist() == [[True, True], [True, False], [True, True], [False, True]]
+    path = table(tmp_path / "m.tsv", "t v", "0 1 0", "1 0 1", "2 0 0", "3 0 0")  # row numbers, as published
+    assert read_mask(path, toy).tolist() == [[True, False], [False, True], [True, True], [True, True]]
+    with pytest.raises(DataError, match=r"by original id \(such as shoe, hat, 1\) or by row number from 0"):
+        read_mask(table(tmp_path / "m.tsv", "t", "hat 1", "x 1", "1 1", "0 1"), toy)
 
 
 def test_steps_give_the_same_data_again(tmp_path: pathlib.Path) -> None:

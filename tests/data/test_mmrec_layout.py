@@ -87,7 +87,7 @@ def test_items_tsv_gives_original_ids(mmrec: Make, lines: list[str], ids: list) 
 def test_several_inter_files_are_asked_about(mmrec: Make) -> None:
     folder = mmrec()
     write(folder / "other.inter", "userID\titemID\tx_label", *ROWS[:6])
-    with pytest.raises(DataError, match=r"other\.inter, toy\.inter.*--inter"):
+    with pytest.raises(DataError, match=r"other\.inter, toy\.inter.*inter='NAME'"):
         load(folder)
     assert len(load(folder, inter="other.inter").test) == 1
     assert load(folder, inter="toy").digest == load(folder / "toy.inter").digest

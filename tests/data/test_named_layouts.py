@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jmmrec.data import inspect, load
+from jmmrec.data.columns import ROLES
 from jmmrec.errors import DataError
 
 PAIRS = [("ann", "i9", 0), ("ann", "i10", 0), ("bob", "i9", 0), ("bob", "i2", 1), ("bob", "i10", 2), ("cid", "i2", 0)]
@@ -164,6 +165,49 @@ def test_row_numbers_as_item_ids_need_no_list(tmp_path: pathlib.Path) -> None:
     np.save(tmp_path / "image_feat.npy", np.eye(5))
     d = load(tmp_path)
     assert d.n_items == 5 and d.train[:, 1].tolist() == [3, 0]
+
+
+def test_times_with_zones_are_moments(tmp_path: pathlib.Path) -> None:
+    moments = (
+        "2020-03-01T10:00:00Z",
+        "2020-03-01T10:30:00+01:00",
+        "2020-03-01T10:15:00.5+0000",
+        "2020-03-01 09:45:00Z",
+    )
+    rows = [f"anna,i{n},{moment}" for n, moment in enumerate(moments)] + [
+        f"bob,i{n},2020-01-0{n + 1}" for n in range(4)
+    ]
+    d = load(write(tmp_path / "a.csv", "user,item,time", *rows), split="leave_one_out")
+    # Anna's in UTC: i1 9:30, i3 9:45, i0 10:00, i2 10:15.
+    anna = [[item for user, item in part.tolist() if d.user_ids[user] == "anna"] for part in (d.train, d.valid, d.test)]
+    assert [[str(d.item_ids[item]) for item in part] for part in anna] == [["i1", "i3"], ["i0"], ["i2"]]
+
+
+def test_the_page_tells_all_names_of_columns() -> None:
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for role, names in zip(("user", "item", "time", "split"), ROLES.values(), strict=True):
+        assert f"| {role} | {', '.join(names)}" in page
+
+
+def test_tables_of_one_split(tmp_path: pathlib.Path) -> None:
+    parts = {"train": ("anna,x", "anna,y", "bob,y", "bob,z"), "validation": ("anna,z",), "test": ("bob,x",)}
+    (tmp_path / "shop").mkdir()
+    for name, rows in parts.items():
+        write(tmp_path / "shop" / f"{name}.csv", "user_id,item_id", *rows)
+    d = load(tmp_path / "shop")
+    assert d.name == "shop" and [len(part) for part in (d.train, d.valid, d.test)] == [4, 1, 1]
+    (tmp_path / "shop" / "validation.csv").rename(tmp_path / "shop" / "val.csv")
+    assert load(tmp_path / "shop").digest == d.digest
+    write(tmp_path / "shop" / "extra.csv", "user_id,item_id", "anna,x")
+    with pytest.raises(DataError, match=r"\(extra\.csv, train\); choose one with inter="):
+        load(tmp_path / "shop")
+    assert load(tmp_path / "shop", inter="train").digest == d.digest
+    for name in ("train", "val", "test"):
+        (tmp_path / "shop" / f"{name}.csv").rename(tmp_path / "shop" / f"May_{name}.csv")
+    assert load(tmp_path / "shop", inter="May").name == "May"
+    (tmp_path / "shop" / "May_train.csv").unlink()
+    with pytest.raises(DataError, match=r"\(May_test\.csv, May_val\.csv, extra\.csv\)"):
+        load(tmp_path / "shop")
 
 
 def test_times_order_leave_one_out(tmp_path: pathlib.Path) -> None:

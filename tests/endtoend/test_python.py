@@ -14,7 +14,6 @@ from jmmrec.data import Dataset, SyntheticConfig, synthesize
 from jmmrec.demo import bounds, demo
 from jmmrec.errors import CheckpointError, ConfigError, DataError, DivergenceError, JmmrecError
 from jmmrec.train import Static, TrainConfig, Trainer, WarmupConfig, checksum, record, train_lanes, trainer, with_mdvt
-from jmmrec.train.evaluate import best_items
 from jmmrec.train.record import RunFolder
 
 SMALL = SyntheticConfig(n_users=30, n_items=24, interactions_per_user=8, modalities=(("image", 6, 0.9),))
@@ -71,7 +70,7 @@ def test_a_run_is_asked_what_it_was_trained_for(data: Dataset, tmp_path: pathlib
         with pytest.raises(ConfigError, match=r"model is .*; give (one of its kind|a backbone)"):
             jmmrec.open_run(tmp_path / "run", data, wrong)
     assert result.recommend("17", k=3).users.tolist() == result.recommend(17, k=3).users.tolist() == [17]
-    with pytest.raises(DataError, match="no users were asked for"):
+    with pytest.raises(DataError, match="no users were given"):
         result.recommend([])
     with pytest.raises(ConfigError, match="from 0 to 2"):
         jmmrec.fit(MODEL, data, seeds=(1 << 32,), quiet=True)
@@ -282,18 +281,6 @@ def test_numbers_of_numpy_are_plain_ones_in_a_record(data: Dataset, tmp_path: pa
     filled = jmmrec.impute(hidden, "random", seed=np.int64(3))  # pyright: ignore
     jmmrec.fit("vbpr", filled, epochs=1, out=tmp_path / "run", quiet=True)
     assert [step["seed"] for step in RunFolder(tmp_path / "run").read()["data"]["steps"]] == [3, 3]
-
-
-def test_lists_of_few_users_share_a_program_and_tell_who_is_cold(data: Dataset) -> None:
-    train = data.train[data.train[:, 0] != 3]
-    result = jmmrec.fit("bpr", dataclasses.replace(data, train=train), epochs=1, quiet=True)
-    whole, programs = result.recommend(k=4), best_items._cache_size()
-    for first in range(4, 28, 4):
-        users = list(range(first, first + 3))
-        np.testing.assert_array_equal(result.recommend(users, k=4).items, whole.items[users])
-    assert best_items._cache_size() <= programs + 3  # for up to 8, 16 and 32 pairs that are left out
-    assert np.flatnonzero(whole.cold).tolist() == [3] and result.recommend([5], k=4).remarks == ()
-    assert "3 had no interaction to train on" in result.recommend([3, 5], k=4).table().markdown()
 
 
 def test_parts_are_found_without_being_imported() -> None:

@@ -56,6 +56,8 @@ def test_from_a_shop_to_recommendations(
         assert "split: test; masked: train; users: 40; seeds: 0:2." in text and f"Everything is in {name}" in text
     table = said("evaluate", "vbpr", "--split", "valid", "--ks", "5", "10", "--sparsity")
     assert re.search(r"recall +\d\.\d{4} ± \d\.\d{4}", table) and "split: valid" in table and "1-5" in table
+    table = said("evaluate", "vbpr", "--ks", "5", "--metrics", "coverage,recall")
+    assert "recall" in table and "coverage" in table and "novelty" not in table and "ndcg" not in table
     assert "± " in said("compare", "bpr", "vbpr", "--metrics", "recall@5,ndcg@5", "--out", "table.csv")
     assert pathlib.Path("table.csv").read_text().startswith("model,recall@5,recall@5_low")
     assert "Differences to bpr" in said("compare", "bpr", "vbpr", "--differences", "--out", "table.tex")

@@ -176,6 +176,26 @@ def test_order_of_combinators_does_not_matter(dataset) -> None:
         Amr(with_mdvt(Vbpr()))
 
 
+class Deaf(BprMf):
+    """A backbone of one's own, which says nothing of what it reads, and reads nothing."""
+
+    card = None
+
+
+class Late(Deaf):
+    """One that reads features in training alone, for its loss."""
+
+    def encode(self, params, state, static, aux, *, features=None, key=None, train):
+        encoded = super().encode(params, state, static, aux, features=features, key=key, train=train)
+        return encoded.replace(extra={"text": (features or {}).get("text", jnp.ones(1)).sum()}) if train else encoded
+
+
+def test_a_backbone_of_ones_own_has_to_read_features(dataset) -> None:
+    with pytest.raises(DataError, match="Deaf reads no features, so none can be moved"):
+        with_amr(Deaf(embed_dim=4)).prepare(dataset.for_training())
+    assert list(with_amr(Late(embed_dim=4), modalities="text").prepare(dataset.for_training())["features"]) == ["text"]
+
+
 def test_what_does_not_fit(dataset) -> None:
     with pytest.raises(DataError, match="no modality 'smell' to move"):
         with_amr(Vbpr(), modalities=("smell",)).prepare(dataset.for_training())

@@ -226,6 +226,24 @@ def test_a_cross_varies_one_number_at_a_time() -> None:
     assert sorted({key[1:3] for key in found.branches}) == cross.pairs
 
 
+@pytest.mark.parametrize("strategy", ["static", "hybrid", None])
+def test_a_cell_is_a_run_that_recommends_and_is_kept(found, strategy, tmp_path) -> None:
+    key = strategy and found.best(strategy)
+    run = found.result(key)
+    assert run.evaluate(ks=(5,)).mean == found.evaluate(key, ks=(5,)).mean
+    assert run.name == ("freedom+mdvt" if key else "freedom") and len(run.history[1]) == run.lanes[1].epoch
+    again = jmmrec.open_run(jmmrec.save_run(run, tmp_path / "run"), DATA)
+    assert (again.model, again.config, again.warmup, again.history) == (run.model, run.config, run.warmup, run.history)
+    np.testing.assert_array_equal(again.recommend(k=3, seed=1).items, run.recommend(k=3, seed=1).items)
+    if key:
+        assert (run.model.lam, run.model.n, run.warmup.strategy) == (*key[1:3], strategy)
+    with pytest.raises(ConfigError, match="already holds a run"):
+        jmmrec.save_run(run, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="is finished and holds no checkpoint"):
+        options = {"config": again.config, "warmup": again.warmup, "seeds": (0, 1)}
+        jmmrec.fit(again.model, DATA, out=tmp_path / "run", resume=True, quiet=True, **options)
+
+
 def test_cells_of_another_grid_are_no_backbone(found) -> None:
     for key in (("static", 0.9, 4, 2, None), ("static", 0.2, 4, 7, None), ("hybrid", 0.2, 4, 0.05, 5)):
         with pytest.raises(ConfigError, match="this grid has no"):

@@ -1,5 +1,6 @@
 """Searches choose on valid, are continued where they stopped, and tell what test would have claimed."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import jmmrec
 from jmmrec.data import SyntheticConfig, synthesize
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
+from jmmrec.models import make, varied
 from jmmrec.train.record import RunFolder
 from jmmrec.tuning import Range, search
 
@@ -33,6 +35,38 @@ def test_a_grid_is_its_runs(tmp_path) -> None:
     tested = [trial.result.evaluate(ks=(20,), metrics=("recall",)).mean["recall@20"] for trial in found.trials]
     told = found.claims()
     assert f"told as {max(tested):.4f}" in told and f"is {tested[found.trials.index(found.best)]:.4f}" in told
+
+
+@dataclasses.dataclass(frozen=True)
+class Mine(jmmrec.BprMf):
+    """A backbone of one's own, with an option of its own."""
+
+    temper: float = 1.0
+
+
+def test_a_backbone_of_ones_own_is_searched(tmp_path) -> None:
+    over, given = {"model.temper": [0.5, 1.0], "warmup.strategy": ["none", "dynamic"]}, {"config.epochs": 2}
+    how = {"given": given | {"warmup.dynamic_min_epoch": 1, "mdvt.lam": 0.3}, "out": tmp_path / "s", "quiet": True}
+    found = search(Mine(embed_dim=4, reg=0.02), DATA, over, **how)
+    backbones = [trial.result.model for trial in found.trials]
+    assert [getattr(one, "backbone", one) for one in backbones] == [Mine(4, 0.02, temper=t) for t in (0.5, 0.5, 1, 1)]
+    assert [getattr(one, "lam", None) for one in backbones] == [None, 0.3, None, 0.3]
+    again = search(Mine(embed_dim=4, reg=0.02), DATA, over, **how)
+    assert [trial.scores for trial in again.trials] == [trial.scores for trial in found.trials]
+    assert again.trials[1].result.metrics == found.trials[1].result.metrics
+    with pytest.raises(CheckpointError, match="another model"):
+        search(Mine(embed_dim=4, reg=0.03), DATA, over, **how)
+    with pytest.raises(ConfigError, match="give the backbone itself"):
+        search(jmmrec.with_mdvt(Mine()), DATA, over, quiet=True)
+    with pytest.raises(ConfigError, match="Mine has no option 'bogus'"):
+        search(Mine(), DATA, {"model.bogus": [1]}, quiet=True)
+
+
+def test_options_of_a_group_leave_the_others_as_they_are() -> None:
+    model = varied(make("ci2mg", ot={"refresh": "step"}), {"ot": {"delta": "none"}, "embed_dim": 8})
+    assert (model.ot.refresh, model.ot.delta, model.embed_dim) == ("step", "none", 8)
+    with pytest.raises(ConfigError, match="ci2mg's ot has no option 'bogus'"):
+        varied(model, {"ot": {"bogus": 1}})
 
 
 def test_a_search_continues(tmp_path, monkeypatch) -> None:
