@@ -82,7 +82,7 @@ def fit(
     backbone = _with_virtual(backbone, warmup, mdvt or {})
     record = run_record(backbone, warmup, config, seeds, dataset)
     folder = _open_folder(out, resume, record, backbone)
-    check_monitor(config, dataset.for_training())
+    check_monitor(config, dataset.for_training(), warmup.searches)
     bound = trainer(backbone, dataset.for_training(), config)
     if type(innermost(backbone)[0]) not in MODELS.values():
         check_tables(bound)
@@ -244,8 +244,8 @@ def _reporting(
                     "loss": sum(lane.history[-1]["loss"] for lane in lanes) / len(lanes),
                     "metric": monitor,
                     "valid": sum(known) / len(known) if known else None,
-                    "best": sum(lane.best_score for lane in lanes) / len(lanes),
-                    "patience_left": max(config.patience + 1 - lane.stale for lane in lanes),
+                    "best": sum(lane.best_score for lane in lanes) / len(lanes) if config.judged else None,
+                    "patience_left": max(config.patience + 1 - lane.stale for lane in lanes) if config.judged else None,
                     "epochs_per_s": (rounds - 1) / (time.monotonic() - first) if rounds > 1 else None,
                     "active_seeds": len(lanes),
                     "memory_bytes": memory.device or memory.process,

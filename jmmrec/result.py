@@ -44,8 +44,10 @@ class Result:
     def __repr__(self) -> str:
         where = f", folder={str(self.folder)!r}" if self.folder else ""
         scores = ", ".join(f"{lane.best_score:.4f}" for lane in self.lanes.values())
-        best = f"valid {self.config.monitor}={scores}, epochs={self.epochs[0]}"
-        return f"Result({self.name}, {self.dataset.name}, seeds={list(self.lanes)}, {best}{where})"
+        best = f"valid {self.config.monitor}={scores}, " if self.config.judged else ""
+        return (
+            f"Result({self.name}, {self.dataset.name}, seeds={list(self.lanes)}, {best}epochs={self.epochs[0]}{where})"
+        )
 
     @property
     def name(self) -> str:
@@ -149,7 +151,7 @@ class Result:
         return recommend(self.model, self._chosen(seed, strategy), self.static, self.dataset, users, k, **options)
 
     def plot(self, path: str | Path | None = None) -> "Figure":
-        """Loss and valid NDCG@10 by epoch, where virtual triplets came in marked; also written to `path`.
+        """Loss and valid NDCG@10, if measured, by epoch, where virtual triplets came in marked; also written to `path`.
 
         Raises:
           JmmrecError: matplotlib is not installed.
@@ -157,7 +159,8 @@ class Result:
         from jmmrec.report.plots import plot_history
 
         histories = {name: [list(lane.history) for lane in lanes.values()] for name, lanes in self.outcomes.items()}
-        return plot_history(histories or {self.name: self.history}, path)
+        panels = ("loss", "valid/ndcg@10") if self.config.judged else ("loss",)
+        return plot_history(histories or {self.name: self.history}, path, panels=panels)
 
 
 def _best(lanes: Mapping[int, Lane]) -> dict[int, tuple[Any, Any]]:

@@ -18,9 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.ci2mg.study import main
-from experiments.ci2mg.table2 import CELLS, QUICK
+from experiments.ci2mg.table2 import CELLS, PUBLIC, QUICK
 
-SHOWN = ("LightGCN", "LightGCN-M", "MMGCL", "SLMRec", "MMSSL", "CI2MG", QUICK)
+SHOWN = ("LightGCN", "LightGCN-M", PUBLIC, "MMGCL", "SLMRec", "MMSSL", "CI2MG", QUICK)
 RATES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 

@@ -273,7 +273,10 @@ class Nothing:
     """No options."""
 
 
-FLAGS = ("data", "duplicates", "impute", "inter", "items", "missing", "missing_mask", "over", "skip_unknown", "split")
+FLAGS = (
+    "data", "duplicates", "impute", "inter", "items", "missing", "missing_mask", "monitor", "over", "skip_unknown",
+    "split",
+)  # fmt: skip
 
 
 def spelled(sentence: str) -> str:

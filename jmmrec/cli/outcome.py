@@ -21,14 +21,15 @@ def announce(result: Result) -> None:
     assert result.folder is not None
     tables = [_table(result, split) for split in ("valid", "test") if len(getattr(result.dataset, split))]
     if len(tables) < 2:
-        show(f"{result.dataset.name} has no test rows, so there is nothing to tell of test.")
+        lacking = "no test rows" if tables else "neither valid nor test rows"
+        show(f"{result.dataset.name} has {lacking}, so there is nothing to tell of them.")
     show(
         *tables,
         *chosen(result.outcomes),
         *_epochs(result),
         *_remarks(result),
         "",
-        *_save(result, tables[-1], result.folder),
+        *_save(result, tables[-1:], result.folder),
     )
 
 
@@ -86,11 +87,12 @@ def _remarks(result: Result) -> list[str]:
     return list(dict.fromkeys(result.model.remarks(worst)))
 
 
-def _save(result: Result, table: Table, folder: Path) -> Sequence[str]:
-    split = "test" if len(result.dataset.test) else "valid"
-    table.save(folder / f"{split}.md")
-    table.save(folder / f"{split}.csv")
-    kept = f"run.json, metrics.jsonl, model.safetensors, per_user-*.npz, {split}.md, {split}.csv"
+def _save(result: Result, told: Sequence[Table], folder: Path) -> Sequence[str]:
+    split, kept = "test" if len(result.dataset.test) else "valid", "run.json, metrics.jsonl, model.safetensors"
+    for table in told:
+        table.save(folder / f"{split}.md")
+        table.save(folder / f"{split}.csv")
+        kept += f", per_user-*.npz, {split}.md, {split}.csv"
     try:
         result.plot(folder / "curves.png")
     except JmmrecError as error:

@@ -48,6 +48,9 @@ class Common:
     """Continue the run in --out, which must have been started with the same options."""
     seeds: options.Seeds = (0,)
     """One run for each, together in one program."""
+    all_data: bool = False
+    """Train on the rows of valid and test as well, --epochs epochs, keeping the last: to serve, as nothing is left to
+    judge the model by. The best epoch of a run on the split says how many."""
     adversarial: bool = False
     """Rank moved features beside the real ones (AMR), see --amr."""
     reading: tyro.conf.OmitArgPrefixes[options.DataOptions] = options.DEFAULT
@@ -116,7 +119,12 @@ def _fresh(name: str, argv: list[str]) -> int:
         model = with_mdvt(model, **mdvt)
     if common.resume and common.out is None:
         raise ConfigError("--resume needs --out RUN, or say only: jmmrec train --resume RUN.")
+    if common.all_data:
+        if "epochs" not in options.changed(given.config):
+            raise ConfigError("--all-data trains to the end, as nothing tells when to stop; say how long by --epochs.")
+        config = dataclasses.replace(config, monitor="none")
     data = common.hiding.apply(common.reading.load(common.data))
+    data = data.all_in_train() if common.all_data else data
     arguments = {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": common.seeds}
     folder = common.out or _unused(f"{data.name}-{name}")
     return _carry_out(common.running, folder, arguments | {"resume": common.resume})

@@ -43,6 +43,8 @@ def replay(dataset: Dataset, steps: Iterable[Mapping[str, Any]]) -> Dataset:
             dataset = impute(dataset, **about)
         elif step["do"] == "knock out":
             dataset = knock_out(dataset, **about)
+        elif step["do"] == "join":
+            dataset = dataset.all_in_train()
         elif step["do"] == "select":
             dataset = dataset.select(*about["names"])
         else:
@@ -67,6 +69,8 @@ def label(dataset: Dataset) -> str:
             said.append(f"{100 * step['rate']:g} % missing ({step['protocol']}{kept}, seed {step['seed']})")
         elif step["do"] == "mask":
             said.append(f"masked by {Path(step['path']).name}")
+        elif step["do"] == "join":
+            said.append("all rows in train")
         elif step["do"] == "hide":
             said.append("masked")
         elif step["do"] == "impute":

@@ -26,7 +26,8 @@ class TrainConfig:
         decay^(e / decay_epochs). weight_decay: coupled L2, added to the gradient before the moments. decoupled_decay:
         added to Adam's direction after them (AdamW).
       patience: the run stops when more evaluations than this in a row brought no better valid score.
-      monitor: valid metric that selects, e.g. recall@20. round_digits: rounds it first, as the PyTorch toolbox
+      monitor: valid metric that selects, e.g. recall@20; `none` trains all `epochs`, looks at no valid rows and keeps
+        the last (to serve a model of all data). round_digits: rounds it first, as the PyTorch toolbox
         (4) does; None compares unrounded. eval_every: epochs between evaluations.
       reset_patience: start counting anew when virtual triplets come in.
       sampler: `pairs`, every training pair once, or `users`, users drawn uniformly.
@@ -71,8 +72,19 @@ class TrainConfig:
         check_range("checkpoint_seconds", self.checkpoint_seconds, 0, infinity)
         check_whole("rank_memory", self.rank_memory, 1 << 16, infinity)
         check_choice("sampler", self.sampler, SAMPLERS)
+        if not self.judged:
+            return
         name, k = parse_metric(self.monitor)
         object.__setattr__(self, "monitor", f"{name}@{k}")  # as scores are named, however it was spelled
+
+    @property
+    def judged(self) -> bool:
+        """Whether a valid metric selects and stops.
+
+        >>> TrainConfig(monitor="none", epochs=30).judged
+        False
+        """
+        return self.monitor != "none"
 
     def optimiser(self, model: Backbone) -> optax.GradientTransformationExtraArgs:
         """Direction of a step before the learning rate, which the step multiplies in as a number.

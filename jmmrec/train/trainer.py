@@ -37,7 +37,7 @@ class Trainer:
     static: Any
     table: NegativeTable
     rows: jax.Array
-    valid: Questions
+    valid: Questions | None
 
     def start(self, seed: int, policy: Policy = Never(), label: str = "", role: str = "plain") -> Lane:  # noqa: B008
         """A fresh lane."""
@@ -183,6 +183,9 @@ class Trainer:
             return lane
         assert lane.train is not None
         best = (lane.train.params, self.model.kept(lane.train.state))
+        if not self.config.judged:
+            stays = None if stopped else lane.train
+            return dataclasses.replace(lane, best=best, best_epoch=lane.epoch - 1, stopped=stopped, train=stays)
         metrics = self._valid_metrics(self._asked(lane), best)
         score = metrics[self.config.monitor]
         score = score if self.config.round_digits is None else round(score, self.config.round_digits)
@@ -208,6 +211,7 @@ class Trainer:
         return with_numbers(self.model, dict(inner)) if inner else self.model
 
     def _valid_metrics(self, model: Backbone, best: tuple[Any, Any]) -> dict[str, float]:
+        assert self.valid is not None
         name, k = parse_metric(self.config.monitor)
         ranked = ask(model, best, self.static, self.valid, max(k, *VALID_KS), self.config.rank_memory)
         hits = self.valid.hits(ranked)
@@ -240,8 +244,11 @@ def trainer(model: Backbone, data: TrainingData, config: TrainConfig = TrainConf
     >>> t.advance([t.start(seed=0)])[0].epoch
     1
     """
-    if not len(data.valid):
-        raise DataError(f"{data.name} has no valid rows, which early stopping selects on; split it with a valid part.")
+    if config.judged and not len(data.valid):
+        raise DataError(
+            f"{data.name} has no valid rows, which early stopping selects on; split it with a valid part, or train a "
+            "number of epochs to the end with monitor='none'."
+        )
     sizes = (data.n_users, data.n_items)
     return Trainer(
         model=model,
@@ -250,7 +257,9 @@ def trainer(model: Backbone, data: TrainingData, config: TrainConfig = TrainConf
         static=model.prepare(data),
         table=negative_table(data.train, data.n_users),
         rows=jnp.asarray(data.train),
-        valid=questions(data.valid, data.train, data.train, *sizes, memory=config.rank_memory),
+        valid=questions(data.valid, data.train, data.train, *sizes, memory=config.rank_memory)
+        if config.judged
+        else None,
     )
 
 
@@ -272,11 +281,16 @@ def check_tables(bound: Trainer) -> None:
         raise ConfigError(f"{name}.encode gives tables of {shapes} for {sizes[0]} users and {sizes[1]} items; mend it.")
 
 
-def check_monitor(config: TrainConfig, data: TrainingData) -> None:
+def check_monitor(config: TrainConfig, data: TrainingData, chooses: bool = False) -> None:
     """Raises `ConfigError` where the metric's K is above the number of items, so that every list holds all of them.
+
+    Args:
+      chooses: whether settings are chosen by the metric, so that there has to be one.
 
     >>> from jmmrec.data import load
     >>> check_monitor(TrainConfig(), load("synthetic").for_training())
     """
-    if parse_metric(config.monitor)[1] > data.n_items:
+    if chooses and not config.judged:
+        raise ConfigError("monitor is none, but what is searched is chosen by a valid metric; name one.")
+    if config.judged and parse_metric(config.monitor)[1] > data.n_items:
         raise ConfigError(f"monitor is {config.monitor} but {data.name} has only {data.n_items} items; lower its K.")

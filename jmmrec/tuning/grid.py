@@ -353,7 +353,7 @@ def mdvt_grid(
     if memory and (0 in grid.ns or base.variant.choose == "similar_frequent"):
         raise ConfigError("n = 0 and choose='similar_frequent' are not the first items of a larger n; leave memory 0.")
     arms = [dataclasses.replace(base, lam=lam, n=n) for lam, n in grid.pairs]
-    check_monitor(settings, dataset.for_training())
+    check_monitor(settings, dataset.for_training(), chooses=True)
     bound = trainer(base, dataset.for_training(), settings)
     about = {
         "grid": dataclasses.asdict(grid), "model": model_record(base), "config": dataclasses.asdict(settings),

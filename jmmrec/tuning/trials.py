@@ -218,6 +218,8 @@ def _check_read(space: Mapping[str, Axis], given: Mapping[str, Any]) -> None:
         if name in given:
             raise ConfigError(f"{name} is both searched and given for all trials; leave one of them out.")
     metrics = space.get("config.monitor")
+    if "none" in (given.get("config.monitor"), *(metrics.values if isinstance(metrics, Choices) else ())):
+        raise ConfigError("config.monitor is none, but a search chooses by a valid metric; name one.")
     if metrics is not None and not (isinstance(metrics, Choices) and len(metrics.values) == 1):
         raise ConfigError("config.monitor is what settings are compared by; give all of them the same one.")
     options = by_part({**given, **space})["warmup"]

@@ -283,6 +283,27 @@ def test_numbers_of_numpy_are_plain_ones_in_a_record(data: Dataset, tmp_path: pa
     assert [step["seed"] for step in RunFolder(tmp_path / "run").read()["data"]["steps"]] == [3, 3]
 
 
+def test_a_model_of_all_data_to_serve(data: Dataset, tmp_path: pathlib.Path) -> None:
+    whole = data.all_in_train()
+    assert len(whole.train) == len(data.train) + len(data.valid) + len(data.test)
+    run = jmmrec.fit(MODEL, whole, monitor="none", epochs=3, warmup="dynamic", out=tmp_path / "run", quiet=True)
+    assert [set(record) & {"valid/recall@20", "best"} for record in run.history[0]] == [set()] * 3
+    assert run.lanes[0].best_epoch == 2 and repr(run).endswith("epochs=3, folder=" + repr(str(tmp_path / "run")) + ")")
+    assert run.plot().axes[0].get_title(loc="left") == "loss" and len(run.plot().axes) == 1
+    again = jmmrec.open_run(tmp_path / "run", whole)
+    assert checksum(again.lanes[0].best) == checksum(run.lanes[0].best) and again.recommend([5], k=3).lists
+    judged = jmmrec.fit(MODEL, data, epochs=3, patience=99, quiet=True)  # the same epochs, whoever looks at them
+    unjudged = jmmrec.fit(MODEL, data, epochs=3, monitor="none", quiet=True)
+    assert [r["loss"] for r in judged.history[0]] == [r["loss"] for r in unjudged.history[0]]
+    with pytest.raises(DataError, match=r"no valid rows.*monitor='none'"):
+        jmmrec.fit(MODEL, whole, epochs=3, quiet=True)
+    with pytest.raises(DataError, match="no user with training interactions has an item"):
+        run.evaluate()
+    for warmup in ("static", "hybrid", "all"):
+        with pytest.raises(ConfigError, match="monitor is none, but what is searched"):
+            jmmrec.fit(MODEL, whole, monitor="none", epochs=3, warmup=warmup, quiet=True)
+
+
 def test_parts_are_found_without_being_imported() -> None:
     assert {"tuning", "knockout", "ot"} <= set(dir(jmmrec)) and jmmrec.tuning.Grid().lams
 

@@ -120,6 +120,17 @@ def test_a_run_on_data_without_test_rows(shop: pathlib.Path, capsys: pytest.Capt
     assert main(["recommend", "run", "--k", "2"]) == 0
 
 
+def test_a_model_of_all_data(shop: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--data", "shop", "--split", "leave_one_out", "--all-data")
+    assert main(["train", "bpr", *options, "--model.embed-dim", "4", "--quiet"]) == 2
+    assert "say how long by --epochs" in capsys.readouterr().err
+    assert main(["train", "bpr", *options, "--out", "run", *FAST]) == 0
+    assert "neither valid nor test rows" in capsys.readouterr().out and not list(pathlib.Path("run").glob("*.csv"))
+    assert main(["train", "--resume", "run", "--quiet"]) == main(["recommend", "run", "--k", "2"]) == 0
+    record = json.loads(pathlib.Path("run/run.json").read_text())
+    assert record["data"]["steps"] == [{"do": "join"}] and record["lanes"]["chosen"]["0"]["best_valid"] is None
+
+
 def test_help_without_jax(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["--help"]) == main(["data", "--help"]) == 0
     assert "recommend" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from jmmrec.data import SyntheticConfig, synthesize
 from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.models import make, varied
 from jmmrec.train.record import RunFolder
-from jmmrec.tuning import Range, search
+from jmmrec.tuning import Grid, Range, mdvt_grid, search
 
 DATA = synthesize(SyntheticConfig(n_users=60, n_items=50, interactions_per_user=8)).dataset
 GIVEN = {"config.epochs": 3, "config.batch_size": 128, "model.embed_dim": 4, "config.learning_rate": 0.02}
@@ -67,6 +67,14 @@ def test_options_of_a_group_leave_the_others_as_they_are() -> None:
     assert (model.ot.refresh, model.ot.delta, model.embed_dim) == ("step", "none", 8)
     with pytest.raises(ConfigError, match="ci2mg's ot has no option 'bogus'"):
         varied(model, {"ot": {"bogus": 1}})
+
+
+def test_a_search_needs_a_metric() -> None:
+    for over, given in (({"model.reg": [0.1]}, {"config.monitor": "none"}), ({"config.monitor": ["none"]}, {})):
+        with pytest.raises(ConfigError, match="a search chooses by a valid metric"):
+            search("bpr", DATA, over, given=given, quiet=True)
+    with pytest.raises(ConfigError, match="monitor is none"):
+        mdvt_grid("bpr", DATA, Grid(), config={"monitor": "none"})
 
 
 def test_a_search_continues(tmp_path, monkeypatch) -> None:
