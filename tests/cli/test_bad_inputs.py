@@ -1,9 +1,6 @@
 """Whatever is wrong with files, options or runs: one sentence that names it, exit code 2, no traceback."""
 
-import builtins
-import errno
 import json
-import os
 import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -355,46 +352,6 @@ def test_one_sentence(bad: Bad, place: pathlib.Path, complaint: Callable[..., st
     sentence = complaint(*bad.argv)
     assert [word for word in bad.words if word not in sentence] == [], sentence
     assert not (place / "new").exists(), "a run folder was left behind"
-
-
-def test_divergence_says_where_and_keeps_the_last_good_state(
-    place: pathlib.Path, complaint: Callable[..., str]
-) -> None:
-    sentence = complaint(*TRAIN, "--learning-rate", "1e30", "--checkpoint-seconds", "0")
-    for word in ("seed 0", "diverged in epoch", "step", "loss is", "checkpoint is in new"):
-        assert word in sentence
-    assert json.loads((place / "new" / "run.json").read_text())["status"] == "diverged"
-
-
-def test_full_disk(place: pathlib.Path, complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    assert "No space left" in complaint(*TRAIN)
-    assert "no space left" in complaint("data", "convert", "tiny", "copy")
-    assert not (place / "copy").exists()
-    assert not list(place.rglob("*.part"))
-
-
-@pytest.mark.parametrize(("suffix", "argv"), [(".inter", TRAIN), ("run.json", ("evaluate", "run"))])
-def test_file_that_may_not_be_read(
-    suffix: str,
-    argv: tuple[str, ...],
-    place: pathlib.Path,
-    complaint: Callable[..., str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    really = builtins.open
-
-    def guarded(self: pathlib.Path, *args: object, **kwargs: object) -> object:
-        if str(self).endswith(suffix):
-            raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return really(self, *args, **kwargs)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(pathlib.Path, "open", guarded)
-    monkeypatch.setattr("io.open", guarded)
-    assert "ermission denied" in complaint(*argv)
 
 
 def test_there_are_forty() -> None:
