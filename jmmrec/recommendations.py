@@ -63,19 +63,17 @@ class Recommendations:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of these lists, a sentence each; empty if there is nothing."""
-        short = self.users[self.lengths < self.items.shape[1]]
-        untrained = np.unique(self.items[self.untrained])
-        places = int(self.untrained.sum())
-        found = (
-            (self.unknown, "{} not in the data the model was trained on, and left out."),
-            (self.users[self.cold], "{} without an interaction to train on: their lists do not tell their taste."),
-            (short, "{} with fewer than " + str(self.items.shape[1]) + " items left that are new: their lists are "
-             "shorter."),
-            (untrained, "{} recommended (" + f"{places:,} of {int(self.lengths.sum()):,}" + " places) without an "
-             "interaction to train on: at best their features put them there; items='trained' leaves them out."),
+        k, untrained = self.items.shape[1], np.unique(self.items[self.untrained])
+        short = self.users[self.lengths < k]
+        places = f"{int(self.untrained.sum()):,} of {int(self.lengths.sum()):,} places"
+        told = (
+            ("User", self.unknown, "not in the data the model was trained on, and left out."),
+            ("User", self.users[self.cold], "without an interaction to train on: their lists do not tell their taste."),
+            ("User", short, f"with fewer than {k} items left that are new: their lists are shorter."),
+            ("Item", untrained, f"recommended ({places}) without an interaction to train on: at best their features put "
+             "them there; items='trained' leaves them out."),
         )  # fmt: skip
-        kinds = ("user", "user", "user", "item")
-        return tuple(text.format(_some(who, kind)) for (who, text), kind in zip(found, kinds, strict=True) if len(who))
+        return tuple(f"{_some(kind, who)} {text}" for kind, who, text in told if len(who))
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -210,11 +208,11 @@ def _unknown(name: str, kind: str, unknown: Sequence[Any], ids: np.ndarray) -> s
     return f"{name} has no {kind} {unknown[0]!r} ({len(unknown)} unknown in all); ids are like {some}{instead}."
 
 
-def _some(ids: Sequence[Any] | np.ndarray, kind: str) -> str:
+def _some(kind: str, ids: Sequence[Any] | np.ndarray) -> str:
     """The first of these ids, and how many there are.
 
-    >>> _some(["A1"], "user"), _some(["A1", "B2"], "item")
+    >>> _some("User", ["A1"]), _some("Item", ["A1", "B2"])
     ('User A1 is', 'Item A1 and 1 more are')
     """
     more = len(ids) - 1
-    return f"{kind.capitalize()} {ids[0]}" + (f" and {more:,} more are" if more else " is")
+    return f"{kind} {ids[0]}" + (f" and {more:,} more are" if more else " is")
