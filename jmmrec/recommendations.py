@@ -70,8 +70,8 @@ class Recommendations:
             ("User", self.unknown, "not in the data the model was trained on, and left out."),
             ("User", self.users[self.cold], "without an interaction to train on: their lists do not tell their taste."),
             ("User", short, f"with fewer than {k} items left that are new: their lists are shorter."),
-            ("Item", untrained, f"recommended ({places}) without an interaction to train on: at best their features put "
-             "them there; items='trained' leaves them out."),
+            ("Item", untrained, f"recommended ({places}) without an interaction to train on: at best features put them "
+             "there; items='trained' leaves them out."),
         )  # fmt: skip
         return tuple(f"{_some(kind, who)} {text}" for kind, who, text in told if len(who))
 
