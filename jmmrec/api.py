@@ -6,6 +6,7 @@ import json
 import operator
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -285,13 +286,15 @@ def evaluate(
     mask: str = "train",
     *,
     model: Backbone | None = None,
+    missing_mask: str | Path | None = None,
     **options: Any,
 ) -> Evaluation:
     """Metrics of a finished run on a split, see `Result.evaluate`; a run folder's record notes what was opened.
 
     Args:
       result: what `fit` returned, or its folder. data: the data set that it was trained on, if it lies elsewhere now.
-      model: of a folder, the backbone, if it is one of your own.
+      model, missing_mask: of a folder, the backbone, if it is one of your own, and the file of what is hidden, if it
+        lies elsewhere now.
 
     Raises:
       CheckpointError: other data than the run was trained on.
@@ -301,7 +304,7 @@ def evaluate(
     ('valid', 'train', (0,))
     """
     if isinstance(result, str | Path):
-        result = open_run(result, data, model)
+        result = open_run(result, data, model, missing_mask)
     elif not isinstance(result, Result):
         raise ConfigError(f"result is {result!r}; give what fit returned, or a run folder.")
     elif data is not None:
@@ -319,10 +322,18 @@ def evaluate(
             "mean": found.mean,
         }
         run.update(evaluations=[*run.read().get("evaluations", []), entry])
-        arrays: dict[str, Any] = {"users": found.users, **found.per_user}
         which = [split, mask, options["strategy"]] if options.get("strategy") else [split, mask]
-        np.savez_compressed(result.folder / f"per_user-{'-'.join(which)}.npz", **arrays)
+        _keep_users(result.folder / f"per_user-{'-'.join(which)}.npz", {"users": found.users, **found.per_user})
     return found
+
+
+def _keep_users(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes metrics of users, beside those of the same users and seeds that the file has."""
+    before: dict[str, np.ndarray] = {}
+    with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile), np.load(path) as kept:
+        same = np.array_equal(kept["users"], arrays["users"])
+        before = {name: kept[name] for name in kept.files if name not in arrays} if same else {}
+    np.savez_compressed(path, **{**before, **arrays})
 
 
 __all__ = ["evaluate", "fit", "load", "open_run"]

@@ -152,22 +152,29 @@ def recommend(
     degree = [np.bincount(data.train[:, side], minlength=n) for side, n in enumerate((data.n_users, data.n_items))]
     rows, unknown = _asked(data, users, skip_unknown)
     columns = _listed(data, items, degree[1])
-    check_whole("k", k, 1, len(columns))
+    check_whole("k", k, 1, data.n_items)
     place, column = np.full(data.n_users, -1), np.full(data.n_items, -1)
     place[rows], column[columns] = np.arange(len(rows)), np.arange(len(columns))
+    counts, sizes = (len(rows), len(columns)), (data.n_users, data.n_items)
     seen = np.concatenate([data.train, data.valid])
     seen = np.stack([place[seen[:, 0]], column[seen[:, 1]]], axis=1)
     seen = seen[:0] if again else seen[(seen >= 0).all(axis=1)]
-    size = min(1 << (len(rows) - 1).bit_length(), data.n_users)  # few sizes, few programs
-    pairs = exclusion(seen[:, 0], seen[:, 1], size, len(columns), memory, rounded=True)
-    among = None if items is None else jnp.asarray(columns)
-    found = best_items(model, *best, static, jnp.asarray(np.resize(rows, size)), pairs, k, memory, among)
-    top, scores = (np.asarray(part)[: len(rows)] for part in found[:2])
+    size, room = (min(1 << (n - 1).bit_length(), most) for n, most in zip(counts, sizes, strict=True))  # few programs
+    pairs = exclusion(seen[:, 0], seen[:, 1], size, room, memory, rounded=True)
+    among = None if items is None else (jnp.asarray(np.resize(columns, room)), jnp.arange(room) < len(columns))
+    found = best_items(model, *best, static, jnp.asarray(np.resize(rows, size)), pairs, min(k, room), memory, among)
+    top, scores = (_wide(np.asarray(part)[: len(rows)], k) for part in found[:2])
     lengths = np.isfinite(scores).sum(axis=1)
-    top, real = columns[top], np.arange(k) < lengths[:, None]
+    top, real = columns[np.minimum(top, len(columns) - 1)], np.arange(k) < lengths[:, None]
     ids = np.where(real, data.item_ids[top], "" if data.item_ids.dtype.kind in "OSU" else -1)
     untrained = real & (degree[1][top] == 0)
     return Recommendations(data.user_ids[rows], ids, scores, lengths, degree[0][rows] == 0, untrained, unknown)
+
+
+def _wide(found: np.ndarray, k: int) -> np.ndarray:
+    """(n, k), filled up where there are fewer to list."""
+    nothing = -np.inf if found.dtype.kind == "f" else 0
+    return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=nothing)
 
 
 def _asked(data: Dataset, users: Sequence[Any] | None, skip_unknown: bool) -> tuple[np.ndarray, tuple[Any, ...]]:

@@ -139,8 +139,7 @@ class Result:
           lists that say who has no training interaction, whose are shorter, and what is listed untrained (`remarks`).
 
         Raises:
-          DataError: an unknown user or item, or none at all. ConfigError: k above the number of items that may be
-            listed, or no such seed.
+          DataError: an unknown user or item, or none at all. ConfigError: k above the number of items, or no such seed.
 
         >>> from jmmrec import fit
         >>> result = fit("bpr", "synthetic", epochs=1, quiet=True)
@@ -159,8 +158,16 @@ class Result:
         from jmmrec.report.plots import plot_history
 
         histories = {name: [list(lane.history) for lane in lanes.values()] for name, lanes in self.outcomes.items()}
-        panels = ("loss", "valid/ndcg@10") if self.config.judged else ("loss",)
-        return plot_history(histories or {self.name: self.history}, path, panels=panels)
+        return plot_history(histories or {self.name: self.history}, path, panels=panels_of(self.config))
+
+
+def panels_of(*configs: TrainConfig) -> tuple[str, ...]:
+    """What curves of runs show: loss, and valid NDCG@10 if any of them was judged by valid.
+
+    >>> panels_of(TrainConfig(monitor="none"))
+    ('loss',)
+    """
+    return ("loss", "valid/ndcg@10") if any(config.judged for config in configs) else ("loss",)
 
 
 def _best(lanes: Mapping[int, Lane]) -> dict[int, tuple[Any, Any]]:

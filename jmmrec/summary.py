@@ -11,7 +11,7 @@ from jmmrec.report import Table, comparison_table, plot_groups, plot_history
 from jmmrec.report.evaluations import seed_text
 from jmmrec.report.page import facts, figure_html, page
 from jmmrec.report.verdicts import HowTested
-from jmmrec.result import Result
+from jmmrec.result import Result, panels_of
 from jmmrec.retrieval import parse_metric
 from jmmrec.train import Evaluation
 from jmmrec.train.record import RunFolder
@@ -141,7 +141,9 @@ def write_summary(
 
 def _figures(results: Mapping[str, Result], tests: Mapping[str, Evaluation], metric: str) -> dict[str, tuple[Any, str]]:
     histories = {name: result.history for name, result in results.items()}
-    figures = {"history": (plot_history(histories), "Loss and valid NDCG@10 by epoch; the band is one deviation.")}
+    panels = panels_of(*(result.config for result in results.values()))
+    caption = f"Loss{' and valid NDCG@10' if len(panels) > 1 else ''} by epoch; the band is one deviation."
+    figures = {"history": (plot_history(histories, panels=panels), caption)}
     groups = {name: one.by_sparsity(metric) for name, one in tests.items()}
     names = {group: count for group, (count, _) in next(iter(groups.values())).items() if count}
     drawn = plot_groups(

@@ -45,7 +45,7 @@ def run(argv: list[str]) -> int:
     tests = given.tests()
     from jmmrec.summary import compare
 
-    results = {name: given.moved.open(path) for name, path in zip(names, given.runs, strict=True)}
+    results = dict(zip(names, given.moved.open_all(given.runs), strict=True))
     title = next(iter(results.values())).dataset.name
     table = compare(results, given.metrics, split=given.split, mask=given.mask, title=title, **tests)
     options.show(*filter(None, [table, table.details if given.differences else None]))

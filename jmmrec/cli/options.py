@@ -260,9 +260,22 @@ class Moved:
 
     def open(self, run: Path) -> Any:
         """The run in a folder, see `jmmrec.open_run`."""
-        from jmmrec.runs import open_run
+        return self.open_all([run])[0]
 
-        return open_run(run, self.data, missing_mask=self.missing_mask)
+    def open_all(self, runs: Sequence[Path]) -> list[Any]:
+        """The runs in folders; the mask is for those that were trained with one.
+
+        Raises:
+          ConfigError: a mask, and no run that was trained with one. CheckpointError: see `jmmrec.open_run`.
+        """
+        from jmmrec.runs import open_run
+        from jmmrec.train.record import RunFolder
+
+        steps = {run: RunFolder(run).read().get("data", {}).get("steps", ()) for run in runs}
+        masked = {run for run, done in steps.items() if any(step["do"] == "mask" for step in done)}
+        if self.missing_mask is not None and not masked:
+            raise ConfigError(f"--missing-mask was given but {runs[0]} was trained without a mask file; leave it out.")
+        return [open_run(run, self.data, missing_mask=self.missing_mask if run in masked else None) for run in runs]
 
 
 IN_PLACE = Moved()

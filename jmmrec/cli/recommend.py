@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
     found = result.recommend(
         asked,
         given.k,
-        items="trained" if items == ["trained"] else items,
+        items="trained" if given.items == ("trained",) else items,
         seed=given.seed,
         strategy=given.strategy,
         again=given.again,

@@ -43,7 +43,7 @@ def run(argv: list[str]) -> int:
     tests = given.tests()
     from jmmrec.summary import write_summary
 
-    results = {name: given.moved.open(path) for name, path in zip(names, given.runs, strict=True)}
+    results = dict(zip(names, given.moved.open_all(given.runs), strict=True))
     files = write_summary(results, given.out, metrics=given.metrics, mask=given.mask, title=given.title, **tests)
     options.show(f"Open {files[0]}; beside it {', '.join(file.name for file in files[1:])}.")
     return 0

@@ -13,6 +13,7 @@ from jmmrec.data.files import naming
 from jmmrec.data.parse import whole_numbers
 from jmmrec.errors import DataError
 
+IDS = ("itemID", "item_id", "itemID:token", "item_id:token")
 LETTERS = {"t": ("t", "text"), "v": ("v", "image", "visual", "vision", "video"), "a": ("a", "audio", "acoustic")}
 
 
@@ -67,9 +68,9 @@ def save_mask(path: str | Path, observed: np.ndarray, dataset: Dataset) -> Path:
 def read_mask(path: str | Path, dataset: Dataset) -> np.ndarray:
     """A mask from a file: `.npz` as `save_mask` writes it, or a table as DGMRec published them.
 
-    The table has a column `itemID` (row numbers from 0, or original ids) and 0/1 columns of the modalities an item
-    lacks: `t`, `v`, `a` (text, image, audio), several together (`tv`) or `all`; or names of modalities, joined with
-    `+`. Modalities that the data set lacks are passed over.
+    The table has a column `itemID` (row numbers from 0, or original ids; where both may be meant, call it `row` or
+    `original_id`) and 0/1 columns of the modalities an item lacks: `t`, `v`, `a` (text, image, audio), several together
+    (`tv`) or `all`; or names of modalities, joined with `+`. Modalities that the data set lacks are passed over.
 
     Returns:
       bool (n_items, M), True where observed, columns in the order of `dataset.modalities`.
@@ -103,10 +104,10 @@ def _from_archive(path: Path, dataset: Dataset) -> np.ndarray:
 
 def _from_table(path: Path, dataset: Dataset) -> np.ndarray:
     columns = header(path)
-    if not columns or columns[0].partition(":")[0].lower() not in ("itemid", "item_id") or len(columns) < 2:
+    if not columns or columns[0] not in (*IDS, "row", "original_id") or len(columns) < 2:
         raise DataError(f"{path} is no mask: its first column must be itemID and the others name what is missing.")
     table = read_table(path, columns)
-    items = _rows(table.columns[columns[0]], dataset, path)
+    items = _rows(table.columns[columns[0]], columns[0], dataset, path)
     observed, touched = np.ones((dataset.n_items, len(dataset.modalities)), bool), False
     for column in columns[1:]:
         lost = _lost(column, tuple(dataset.modalities), path)
@@ -120,13 +121,20 @@ def _from_table(path: Path, dataset: Dataset) -> np.ndarray:
     return observed
 
 
-def _rows(names: Sequence, dataset: Dataset, path: Path) -> np.ndarray:
+def _rows(names: Sequence, column: str, dataset: Dataset, path: Path) -> np.ndarray:
     """Row numbers of the items that a table names by them, or by their original ids."""
-    said = [str(name) for name in names]
-    for ids in (range(dataset.n_items), dataset.item_ids.tolist()):
+    said, found = [str(name) for name in names], {}
+    for kind, ids in (("row", range(dataset.n_items)), ("original_id", dataset.item_ids.tolist())):
         known = {str(name): row for row, name in enumerate(ids)}
-        if known.keys() == set(said) and len(said) == len(known):
-            return np.array([known[name] for name in said])
+        if column in (kind, *IDS) and known.keys() == set(said) and len(said) == len(known):
+            found[kind] = np.array([known[name] for name in said])
+    if len(found) == 2 and not np.array_equal(found["row"], found["original_id"]):
+        raise DataError(
+            f"{path} names items by numbers that may be rows or original ids, which are other items; call its first "
+            "column row or original_id."
+        )
+    if found:
+        return next(iter(found.values()))
     some = ", ".join(map(str, dataset.item_ids[:3]))
     raise DataError(
         f"{path} names {len(said)} items, {said[0] if said else 'none'} for one; a mask needs one line for each of the "

@@ -15,7 +15,7 @@ LABELS = {
     **{"1": 1, "valid": 1, "validation": 1, "val": 1, "dev": 1},
     **{"2": 2, "test": 2, "testing": 2},
 }
-ZONE = re.compile(r":\d\d(\.\d+)?\s?(Z|[+-]\d\d:?\d\d)$")  # after a time of day
+ZONE = re.compile(r":\d\d(\.\d+)?\s?(Z|[+-]\d\d(:?\d\d)?)$")  # after a time of day
 # Ids are stored as int32 everywhere.
 LARGEST = 2**31 - 2
 
@@ -140,8 +140,9 @@ def _as_float(values: np.ndarray) -> np.ndarray:
 
 
 def _as_date(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind == "U":
-        values = np.array([_in_utc(value) if ZONE.search(value) else value for value in values.tolist()])
+    if values.dtype.kind in "OU":
+        told = ["" if value is None else str(value) for value in values.tolist()]
+        values = np.array([_in_utc(value) if ZONE.search(value) else value for value in told], str)
     dates = values.astype("datetime64[ms]")
     return np.where(np.isnat(dates), np.nan, dates.astype(np.int64) / 1000)
 
@@ -152,7 +153,10 @@ def _in_utc(moment: str) -> str:
     >>> _in_utc("2014-05-01T10:00:00+02:00")
     '2014-05-01T08:00:00'
     """
-    return datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC).replace(tzinfo=None).isoformat()
+    try:
+        return datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC).replace(tzinfo=None).isoformat()
+    except OverflowError as error:  # before year 1
+        raise ValueError(moment) from error
 
 
 def _either(values: np.ndarray) -> np.ndarray:

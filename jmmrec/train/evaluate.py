@@ -137,17 +137,22 @@ def best_items(
     exclude,
     k: int,
     memory: int,
-    among: jax.Array | None = None,
+    among: tuple | None = None,
 ) -> Extremes:
     """The k best items of each user with their scores, best first, without the excluded pairs; blocked.
 
     Args:
       users: int32 (n,). exclude: `jmmrec.retrieval.exclusion` over their places, built with the same memory.
-      among: int32 (m,), the items to choose from, whose places are then told; None: all.
+      among: int32 (m,), the items to choose from, whose places are then told, and bool (m,), False for what only fills
+        up; None: all items.
     """
     encoded = model.encode(params, state, static, None, train=False)
-    items = encoded.item if among is None else encoded.item[among]
-    return extremes(encoded.user[users], items, k, exclude=exclude, memory=memory)
+    user, item = encoded.user[users], encoded.item
+    if among is not None:  # one more product, of 1 and 0 or -inf
+        bias = jnp.where(among[1], 0.0, -jnp.inf).astype(item.dtype)
+        user = jnp.concatenate([user, jnp.ones((len(user), 1), user.dtype)], axis=1)
+        item = jnp.concatenate([item[among[0]], bias[:, None]], axis=1)
+    return extremes(user, item, k, exclude=exclude, memory=memory)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "k", "memory"))

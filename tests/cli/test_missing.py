@@ -68,6 +68,8 @@ def test_a_run_whose_files_were_moved(
     said = complaint("evaluate", "new", "--data", "elsewhere")
     assert "lost.tsv, which is not there; say where it lies now: --missing-mask PATH" in said
     assert "without a mask file" in complaint("evaluate", "run", "--missing-mask", "mask.tsv")
+    assert main([*TRAIN[:-1], "plain", "--data", "elsewhere"]) == 0
+    assert main(["compare", "plain", *here, "--metrics", "recall@5"]) == 0
     capsys.readouterr()
     assert main(["evaluate", *here, "--ks", "5"]) == main(["recommend", *here, "--k", "2"]) == 0
     shutil.copytree("new", "again")

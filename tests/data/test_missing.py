@@ -254,8 +254,18 @@ def test_a_table_may_name_a_shops_own_items(tmp_path: pathlib.Path) -> None:
     toy = Dataset(2, 4, [[0, 0], [1, 1]], [], [], {n: Modality(np.eye(4)) for n in TWO}, item_ids=names)  # pyright: ignore
     path = table(tmp_path / "m.tsv", "t v", "hat 1 0", "0 0 1", "shoe 0 0", "1 0 0")
     assert read_mask(path, toy).tolist() == [[True, True], [True, False], [True, True], [False, True]]
-    path = table(tmp_path / "m.tsv", "t v", "0 1 0", "1 0 1", "2 0 0", "3 0 0")  # row numbers, as published
-    assert read_mask(path, toy).tolist() == [[True, False], [False, True], [True, True], [True, True]]
+    rows = ("0 1 0", "1 0 1", "2 0 0", "3 0 0")
+    by_row, by_id = ([[True, False], [False, True], [True, True], [True, True]][::step] for step in (1, -1))
+    assert read_mask(table(tmp_path / "m.tsv", "t v", *rows), toy).tolist() == by_row
+    turned = dataclasses.replace(toy, item_ids=np.arange(4)[::-1])
+    path = table(tmp_path / "m.tsv", "t v", *rows)
+    with pytest.raises(
+        DataError, match="may be rows or original ids, which are other items; call its first column row"
+    ):
+        read_mask(path, turned)
+    for name, expected in (("row", by_row), ("original_id", by_id)):
+        path.write_text(path.read_text().replace(path.read_text().split("\t")[0], name, 1))
+        assert read_mask(path, turned).tolist() == expected
     with pytest.raises(DataError, match=r"by original id \(such as shoe, hat, 1\) or by row number from 0"):
         read_mask(table(tmp_path / "m.tsv", "t", "hat 1", "x 1", "1 1", "0 1"), toy)
 

@@ -3,6 +3,8 @@
 import pathlib
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from jmmrec.data import inspect, load
@@ -181,6 +183,22 @@ def test_times_with_zones_are_moments(tmp_path: pathlib.Path) -> None:
     # Anna's in UTC: i1 9:30, i3 9:45, i0 10:00, i2 10:15.
     anna = [[item for user, item in part.tolist() if d.user_ids[user] == "anna"] for part in (d.train, d.valid, d.test)]
     assert [[str(d.item_ids[item]) for item in part] for part in anna] == [["i1", "i3"], ["i0"], ["i2"]]
+
+
+def test_times_of_databases_and_parquet(tmp_path: pathlib.Path, recwarn: pytest.WarningsRecorder) -> None:
+    moments = ["2020-01-01 10:00:00+02", "2020-01-01 08:30:00+00", "2020-01-01 08:15:00+00:00"]
+    rows = [f"ann,i{n},{moment}" for n, moment in enumerate(moments)]
+    other = [f"bob,i{n},2020-01-0{n}" for n in (1, 2)]
+    d = load(write(tmp_path / "a.csv", "user,item,time", *rows, *other), split="leave_one_out")
+    assert named(d.test, d) == {("ann", "i1")} and named(d.valid, d) == {("ann", "i2")}
+    users, items = ["ann"] * 3 + ["bob"] * 2, ["i0", "i1", "i2", "i1", "i2"]
+    table = pyarrow.table({"user": users, "item": items, "time": [*moments, "2020-01-01", "2020-01-02"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet", split="leave_one_out").digest == d.digest
+    path = write(tmp_path / "b.csv", "user,item,time", *rows, *other, "bob,i0,0001-01-01T00:00:00+02:00")
+    with pytest.raises(DataError, match="line 7 has time 0001-01-01T00:00:00"):
+        load(path, split="leave_one_out")
+    assert not [one for one in recwarn if "timezone" in str(one.message)]
 
 
 def test_the_page_tells_all_names_of_columns() -> None:

@@ -52,7 +52,7 @@ def test_only_items_in_stock_are_listed(result: Result) -> None:
     stock = [f"i{n}" for n in (20, 2, 5, 11, 0, 17)]
     whole, some = result.recommend(k=24).lists, result.recommend(k=6, items=stock)
     assert {user: [item for item in items if item in stock] for user, items in whole.items()} == some.lists
-    assert not some.remarks or "fewer than 6 items" in some.remarks[-1]
+    assert any("with fewer than 6 items left" in said for said in some.remarks)
     one = result.recommend("u5", k=1, items="i9")
     assert one.lists == {"u5": ["i9"]} and one.untrained.tolist() == [[True]]
     for wrong, said in (
@@ -62,8 +62,19 @@ def test_only_items_in_stock_are_listed(result: Result) -> None:
     ):
         with pytest.raises(DataError, match=said):
             result.recommend(k=1, items=wrong)
-    with pytest.raises(ConfigError, match="k is 3"):
-        result.recommend(k=3, items=["i1", "i2"])
+    few = result.recommend(["u5", "u7"], k=3, items=["i20", "i4"], again=True)  # fewer in stock than asked for
+    assert few.items.shape == few.scores.shape == (2, 3) and few.lengths.tolist() == [2, 2]
+    assert set(few.lists["u5"]) == {"i20", "i4"} and "fewer than 3" in few.remarks[0]
+    with pytest.raises(ConfigError, match="k is 25"):
+        result.recommend(k=25, items=["i1", "i2"])
+
+
+def test_stock_of_any_size_shares_few_programs(result: Result) -> None:
+    programs = best_items._cache_size()
+    for size in range(5, 20):
+        stock = [f"i{n}" for n in range(size)]
+        assert result.recommend(["u5"], k=3, items=stock, again=True).lengths.tolist() == [3]
+    assert best_items._cache_size() <= programs + 3  # 8, 16, and all 24
 
 
 def test_untrained_items_are_told_and_can_be_left_out(result: Result) -> None:
