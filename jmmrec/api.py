@@ -152,7 +152,10 @@ def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, A
             raise ConfigError(f"{name} is an option of the model, not of training; give it as {kind}({name}=...).")
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
-    return config or TrainConfig.of(model, **options)
+    config = config or TrainConfig.of(model, **options)
+    if not config.judged and config.epochs == TrainConfig.epochs:
+        raise ConfigError(f"monitor is none and epochs {config.epochs}, the default; say how many are to be trained.")
+    return config
 
 
 def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone) -> RunFolder | None:
@@ -333,7 +336,8 @@ def _keep_users(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile), np.load(path) as kept:
         same = np.array_equal(kept["users"], arrays["users"])
         before = {name: kept[name] for name in kept.files if name not in arrays} if same else {}
-    np.savez_compressed(path, **{**before, **arrays})
+    whole: dict[str, Any] = {**before, **arrays}
+    np.savez_compressed(path, **whole)
 
 
 __all__ = ["evaluate", "fit", "load", "open_run"]

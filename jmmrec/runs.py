@@ -56,6 +56,13 @@ def write_result(folder: RunFolder, result: Result) -> None:
     Raises:
       CheckpointError: it could not be written.
     """
+    file, ends = _packed(result)
+    write_file(folder.path / "model.safetensors", file)
+    folder.update(**ends)
+
+
+def _packed(result: Result) -> tuple[bytes, dict[str, Any]]:
+    """Best parameters of every outcome and seed as a file, and what the record of a finished run says."""
     groups = dict(result.outcomes) or {"chosen": result.lanes}
     arrays, lanes = {}, {}
     for group, members in groups.items():
@@ -70,9 +77,9 @@ def write_result(folder: RunFolder, result: Result) -> None:
                 "stopped": lane.stopped,
                 "checksum": checksum(lane.best),
             }
-    write_file(folder.path / "model.safetensors", safetensors.numpy.save(arrays))
     trained, scratch = result.epochs
-    folder.update(status="finished", lanes=lanes, epochs_trained=trained, epochs_from_scratch=scratch)
+    ends = {"status": "finished", "lanes": lanes, "epochs_trained": trained, "epochs_from_scratch": scratch}
+    return safetensors.numpy.save(arrays), ends
 
 
 def save_run(result: Result, folder: str | Path) -> Path:
@@ -85,7 +92,7 @@ def save_run(result: Result, folder: str | Path) -> Path:
       the folder. There is nothing in it to resume from.
 
     Raises:
-      ConfigError: the folder holds a run. CheckpointError: it could not be written.
+      ConfigError: no result, no folder, or one that holds a run. CheckpointError: it could not be written.
 
     >>> import tempfile
     >>> from jmmrec import fit
@@ -94,17 +101,23 @@ def save_run(result: Result, folder: str | Path) -> Path:
     ...     open_run(save_run(result, folder + "/run")).metrics == result.metrics
     True
     """
+    if not isinstance(result, Result):
+        raise ConfigError(f"result is {result!r}; give what fit returned, or a cell of a grid.")
     path = folder_of(folder)
-    assert path is not None
+    if path is None:
+        raise ConfigError("a result is saved to a folder; name one that holds no run yet.")
     run = RunFolder(path)
     if run.exists:
         raise ConfigError(f"{path} already holds a run; choose another folder.")
     about = run_record(result.model, result.warmup, result.config, tuple(result.lanes), result.dataset)
-    run.write(about | environment() | {"status": "running"})
+    before = RunFolder(result.folder).read() if result.folder else {}
+    about |= {name: before.get(name, value) for name, value in environment().items()}  # of who trained it
     groups = result.outcomes or {"chosen": result.lanes}
     lanes = {lane.label: dataclasses.replace(lane, born=0) for group in groups.values() for lane in group.values()}
     run.write_history(list(lanes.values()))
-    write_result(run, dataclasses.replace(result, folder=path))
+    file, ends = _packed(result)
+    write_file(path / "model.safetensors", file)
+    run.write(about | ends | {name: before[name] for name in ("evaluations",) if name in before})
     return path
 
 
@@ -167,6 +180,8 @@ def data_of(
       DataError: the run's data came from memory and none is given, or they or a mask lie there no longer.
       ConfigError: a mask for a run without one. CheckpointError: it is other data.
     """
+    if isinstance(data, Dataset) and missing_mask is not None:
+        raise ConfigError("data is a data set, with or without its mask; leave missing_mask out.")
     source, steps = about["source"], _with_mask_at(about.get("steps", ()), missing_mask, run)
     if data is None and not source:
         raise DataError(f"{run} was trained on data made in memory; pass the data set.")

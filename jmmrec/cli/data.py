@@ -93,9 +93,10 @@ def _describe(argv: list[str], prog: str, about: str) -> None:
 
     given = options.parse(Describe, argv, prog, about)
     if given.path == "synthetic" and not Path(given.path).exists():
-        print(describe(load("synthetic", modalities=given.modalities or None)))
+        found = describe(load("synthetic", modalities=given.modalities or None))
     else:
-        print(inspect(given.path, inter=given.inter, modalities=given.modalities or None))
+        found = inspect(given.path, inter=given.inter, modalities=given.modalities or None)
+    print(options.spelled(str(found)))
 
 
 def _convert(argv: list[str], prog: str, about: str) -> None:

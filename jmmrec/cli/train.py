@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,14 +120,27 @@ def _fresh(name: str, argv: list[str]) -> int:
     if common.resume and common.out is None:
         raise ConfigError("--resume needs --out RUN, or say only: jmmrec train --resume RUN.")
     if common.all_data:
-        if "epochs" not in options.changed(given.config):
-            raise ConfigError("--all-data trains to the end, as nothing tells when to stop; say how long by --epochs.")
+        _check_all_data(options.changed(given.config), warmup)
         config = dataclasses.replace(config, monitor="none")
     data = common.hiding.apply(common.reading.load(common.data))
     data = data.all_in_train() if common.all_data else data
     arguments = {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": common.seeds}
     folder = common.out or _unused(f"{data.name}-{name}")
     return _carry_out(common.running, folder, arguments | {"resume": common.resume})
+
+
+def _check_all_data(asked: Mapping[str, Any], warmup: Any) -> None:
+    """Raises `ConfigError` for options that need valid rows, and without a number of epochs."""
+    if "epochs" not in asked:
+        raise ConfigError("--all-data trains to the end, as nothing tells when to stop; say how long by --epochs.")
+    for option in ("monitor", "patience", "eval_every", "round_digits", "reset_patience"):
+        if option in asked:
+            raise ConfigError(f"--{option.replace('_', '-')} is about valid rows, of which --all-data leaves none.")
+    if warmup.searches:
+        raise ConfigError(
+            f"--warmup {warmup.strategy} chooses by valid rows, of which --all-data leaves none; take dynamic, or "
+            "static with the one of --thresholds that was chosen before."
+        )
 
 
 def _unused(stem: str) -> Path:

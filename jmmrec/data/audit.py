@@ -124,7 +124,7 @@ def _repeated(rows: np.ndarray) -> int:
 
 def _warnings(d: Description) -> Iterator[str]:
     if "unsplit" in d.interactions:
-        yield "the file has no split column (x_label); pass split= to load, or run jmmrec data split."
+        yield "the file has no split column (x_label); load with split='per_user', or run jmmrec data split."
     elif not d.interactions["train"]:
         yield "there are no training interactions."
     if d.overlap:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jmmrec.data import splits
+from jmmrec.data import sources, splits
 from jmmrec.data.columns import ROLES
 from jmmrec.data.dataset import SPLITS, Dataset, Modality
 from jmmrec.data.raw import RawData, RawModality
@@ -89,7 +89,7 @@ def load(
     if split is None and raw.labels is None:
         raise DataError(
             f"{raw.source.path if raw.source else raw.name} has no split column (x_label); "
-            "pass split='per_user' or split it with: jmmrec data split."
+            f"pass split='per_user'{_or_folder(Path(path))} or split it with: jmmrec data split."
         )
     times = raw.source.times() if raw.source and split in TIMED else None
     raw, times = _once_each(raw, times, duplicates, relabel=split is not None)
@@ -185,6 +185,12 @@ def _reduce(raw: RawData, times: np.ndarray | None, core: int) -> tuple[RawData,
 def _reduced(found: RawModality, items: np.ndarray) -> RawModality:
     imputed = None if found.imputed is None else found.imputed[items]
     return RawModality(found.path, found.features[items], found.present[items], imputed=imputed)
+
+
+def _or_folder(path: Path) -> str:
+    """What to read instead of one file of several that are a split."""
+    beside = [name for name in sorted(sources.siblings(path)) if name != path.name] if path.is_file() else []
+    return f", give the folder {path.parent}, where {', '.join(beside)} stand beside it," if beside else ""
 
 
 def _dataset(raw: RawData, missing: str) -> Dataset:

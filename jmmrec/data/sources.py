@@ -34,7 +34,8 @@ def find(path: Path, inter: str | None = None) -> Source:
 
     Args:
       path: file or folder.
-      inter: file name, with or without its ending, when the folder has several.
+      inter: file name, with or without its ending, when the folder has several; of several of one split what stands
+        before `train`, or else `train`.
 
     Raises:
       DataError: nothing there, nothing to choose from, several and none chosen, or a choice that is not there.
@@ -60,7 +61,10 @@ def find(path: Path, inter: str | None = None) -> Source:
         )
     names = [_name(group) for group in groups]
     if inter is not None:
-        groups = [g for g in groups if inter in {_name(g), *(p.name for p in g), *(p.stem for p in g)}]
+        alone = [p for group in groups for p in group if p.name == inter and p.suffix in TABLES]
+        groups = [{p: None} for p in alone] or [
+            g for g in groups if inter in {_name(g), *(p.name for p in g), *(p.stem for p in g)}
+        ]
         if not groups:
             raise DataError(f"{path} has no interaction file {inter!r}; it has {', '.join(names)}.")
     if len(groups) > 1:
@@ -70,11 +74,21 @@ def find(path: Path, inter: str | None = None) -> Source:
     return _source(group, path, first.stem if first.suffix == ".inter" else path.resolve().name)
 
 
+def siblings(path: Path) -> list[str]:
+    """Names of the tables that are one split with this one, itself among them; empty if there are none.
+
+    >>> siblings(Path("nowhere.csv"))
+    []
+    """
+    groups = _tables(path.parent) if path.suffix in TABLES and path.parent.is_dir() else []
+    return [one.name for group in groups if path in group and len(group) > 1 for one in group]
+
+
 def _source(group: Mapping[Path, int | None], folder: Path, name: str) -> Source:
     first = next(iter(group))
     numeric = first.suffix == ".inter" and not any(":" in column for column in header(first))
     if group[first] is not None:
-        name = _part(first)[0] or name
+        name = _part(first)[0] or folder.resolve().name
     return Source(name, folder, group, numeric)
 
 

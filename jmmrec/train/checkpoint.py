@@ -44,8 +44,8 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         aside.unlink(missing_ok=True) if path.parent.is_dir() else None
         raise CheckpointError(
-            f"could not write {path} ({error.strerror}); free space or choose another folder, then continue with "
-            "--resume: what was saved before is intact."
+            f"could not write {path} ({error.strerror}); free space or choose another folder. What was saved before is "
+            "intact: a run goes on from there with --resume."
         ) from error
 
 

@@ -72,7 +72,8 @@ class TrainConfig:
         check_range("checkpoint_seconds", self.checkpoint_seconds, 0, infinity)
         check_whole("rank_memory", self.rank_memory, 1 << 16, infinity)
         check_choice("sampler", self.sampler, SAMPLERS)
-        if not self.judged:
+        if self.monitor is None or str(self.monitor).lower() == "none":
+            object.__setattr__(self, "monitor", "none")
             return
         name, k = parse_metric(self.monitor)
         object.__setattr__(self, "monitor", f"{name}@{k}")  # as scores are named, however it was spelled

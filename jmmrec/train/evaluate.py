@@ -11,7 +11,7 @@ import numpy as np
 
 from jmmrec.data.dataset import Dataset
 from jmmrec.data.missing import GROUPS, item_groups
-from jmmrec.errors import ConfigError, check_choice, check_whole
+from jmmrec.errors import ConfigError, DataError, check_choice, check_whole
 from jmmrec.models.base import Backbone
 from jmmrec.retrieval import METRICS, Questions, extremes, per_user, questions
 from jmmrec.retrieval.topk import MEMORY, Extremes
@@ -238,6 +238,12 @@ def evaluate_rankings(
     _check_asked(ks, metrics)
     if split == "valid" and mask != "train":
         raise ConfigError("mask='train+valid' would hide the very items that are looked for; use it with split='test'.")
+    if not len(getattr(dataset, split)):
+        joined = any(step["do"] == "join" for step in dataset.steps)
+        why = "as all were trained on" if joined else "so it tells nothing"
+        raise DataError(
+            f"{dataset.name} has no {split} rows, {why}; evaluate another split, or a run that left some out."
+        )
     masked = np.concatenate([dataset.train, dataset.valid]) if mask == "train+valid" else dataset.train
     sizes = (dataset.n_users, dataset.n_items)
     what = questions(getattr(dataset, split), masked, dataset.train, *sizes, cold_users=cold_users, memory=memory)

@@ -207,6 +207,15 @@ def test_the_page_tells_all_names_of_columns() -> None:
         assert f"| {role} | {', '.join(names)}" in page
 
 
+def test_atomic_files_of_one_split_without_a_name(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "rc").mkdir()
+    for name, rows in (("train", ["a\tx", "b\ty", "b\tz"]), ("test", ["b\tx"])):
+        write(tmp_path / "rc" / f"{name}.inter", "user_id:token\titem_id:token", *rows)
+    write(tmp_path / "rc" / "rc.item", "item_id:token\timg:float_seq", "x\t1 2", "y\t3 4", "z\t5 6")
+    d = load(tmp_path / "rc")
+    assert d.name == "rc" and list(d.modalities) == ["img"] and len(d.test) == 1
+
+
 def test_tables_of_one_split(tmp_path: pathlib.Path) -> None:
     parts = {"train": ("anna,x", "anna,y", "bob,y", "bob,z"), "validation": ("anna,z",), "test": ("bob,x",)}
     (tmp_path / "shop").mkdir()
@@ -220,6 +229,11 @@ def test_tables_of_one_split(tmp_path: pathlib.Path) -> None:
     with pytest.raises(DataError, match=r"\(extra\.csv, train\); choose one with inter="):
         load(tmp_path / "shop")
     assert load(tmp_path / "shop", inter="train").digest == d.digest
+    whole = load(tmp_path / "shop", inter="train", split="per_user")
+    alone = load(tmp_path / "shop", inter="train.csv", split="per_user")
+    assert [len(np.concatenate([one.train, one.valid, one.test])) for one in (whole, alone)] == [6, 4]
+    with pytest.raises(DataError, match=r"give the folder .*shop, where test\.csv, val\.csv stand beside it"):
+        load(tmp_path / "shop" / "train.csv")
     for name in ("train", "val", "test"):
         (tmp_path / "shop" / f"{name}.csv").rename(tmp_path / "shop" / f"May_{name}.csv")
     assert load(tmp_path / "shop", inter="May").name == "May"

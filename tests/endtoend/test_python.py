@@ -297,11 +297,58 @@ def test_a_model_of_all_data_to_serve(data: Dataset, tmp_path: pathlib.Path) -> 
     assert [r["loss"] for r in judged.history[0]] == [r["loss"] for r in unjudged.history[0]]
     with pytest.raises(DataError, match=r"no valid rows.*monitor='none'"):
         jmmrec.fit(MODEL, whole, epochs=3, quiet=True)
-    with pytest.raises(DataError, match="no user with training interactions has an item"):
+    with pytest.raises(DataError, match="no test rows, as all were trained on"):
         run.evaluate()
     for warmup in ("static", "hybrid", "all"):
         with pytest.raises(ConfigError, match="monitor is none, but what is searched"):
             jmmrec.fit(MODEL, whole, monitor="none", epochs=3, warmup=warmup, quiet=True)
+
+
+def test_runs_without_a_valid_metric_are_compared_and_reported(data: Dataset, tmp_path: pathlib.Path) -> None:
+    options = {"epochs": 4, "seeds": (0, 1), "quiet": True}
+    plain = jmmrec.fit("bpr", data, monitor="None", eval_every=3, **options)  # pyright: ignore[reportArgumentType]
+    judged = jmmrec.fit("bpr", data, patience=99, **options)  # pyright: ignore[reportArgumentType]
+    assert plain.lanes[1].best_epoch == 3 and plain.config.monitor == "none"
+    last = jmmrec.fit("bpr", data, monitor="none", **options)  # pyright: ignore[reportArgumentType]
+    assert checksum(plain.lanes[1].best) == checksum(last.lanes[1].best)
+    for runs in ({"a": plain}, {"a": plain, "b": judged}):
+        assert jmmrec.write_summary(runs, tmp_path / str(len(runs)), metrics=["recall@5"])[0].exists()
+    assert jmmrec.compare({"a": plain, "b": judged}, ["recall@5"]).rows
+    with pytest.raises(ConfigError, match="say how many"):
+        jmmrec.fit("bpr", data, monitor="none", quiet=True)
+
+
+def test_metrics_of_users_stay_when_others_come(data: Dataset, tmp_path: pathlib.Path) -> None:
+    jmmrec.fit("bpr", data, epochs=1, out=tmp_path / "run", quiet=True)
+    for metrics in (("recall",), ("coverage",), ("ndcg",)):
+        jmmrec.evaluate(tmp_path / "run", data, ks=(5,), metrics=metrics)
+    with np.load(tmp_path / "run" / "per_user-test-train.npz") as kept:
+        assert set(kept.files) == {"users", "recall@5", "ndcg@5"}
+
+
+def test_a_saved_run_says_who_trained_it(data: Dataset, tmp_path: pathlib.Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=3)
+    run = jmmrec.fit(MODEL, data, config=config, warmup="all", seeds=(0, 1), out=tmp_path / "run", quiet=True)
+    jmmrec.evaluate(run)
+    folder = RunFolder(tmp_path / "run")
+    folder.update(command="train elsewhere", device="gpu")
+    copy = jmmrec.save_run(jmmrec.open_run(tmp_path / "run", data), tmp_path / "copy")
+    before, after = folder.read(), RunFolder(copy).read()
+    assert after.items() >= {k: before[k] for k in ("command", "device", "versions", "evaluations", "data")}.items()
+    again = jmmrec.open_run(copy, data)
+    assert again.epochs == run.epochs and list(again.outcomes) == list(run.outcomes)
+    for strategy, lanes in run.outcomes.items():
+        assert [again.outcomes[strategy][s].history for s in lanes] == [lane.history for lane in lanes.values()]
+        assert [checksum(again.outcomes[strategy][s].best) for s in lanes] == [checksum(o.best) for o in lanes.values()]
+    (tmp_path / "file").touch()
+    for result, place, kind, words in (
+        (run, None, ConfigError, "name one that holds no run"), ("x", tmp_path / "a", ConfigError, "give what fit"),
+        (run, tmp_path / "file" / "a", CheckpointError, "could not write"),
+    ):  # fmt: skip
+        with pytest.raises(kind, match=words):
+            jmmrec.save_run(result, place)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match="leave missing_mask out"):
+        jmmrec.open_run(tmp_path / "run", data, missing_mask="m.tsv")
 
 
 def test_parts_are_found_without_being_imported() -> None:
