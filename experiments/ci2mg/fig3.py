@@ -7,8 +7,8 @@ Masks are nested: what is hidden at 50 % is hidden at 90 %. Settings as in table
 
     python experiments/ci2mg/fig3.py --data DATA --jobs 2
 Five rates of what table2.py trains for these models, 26 minutes of one core for a seed of CI²MG on Last.fm-2K at each,
-11 with prototypes; GPU: not run. Expect no curve of CI²MG above LightGCN on Last.fm-2K, as at 90 %, and none that
-falls much with the rate.
+11 with prototypes, 4 on TikTok; GPU: not run. Expect no curve of CI²MG above LightGCN, and none that falls much with the
+rate.
 """
 
 import sys
@@ -22,13 +22,14 @@ from experiments.ci2mg.table2 import CELLS, PUBLIC, QUICK
 
 SHOWN = ("LightGCN", "LightGCN-M", PUBLIC, "MMGCL", "SLMRec", "MMSSL", "CI2MG", QUICK)
 RATES = (0.5, 0.6, 0.7, 0.8, 0.9)
+COLOURS = tuple(f"C{number}" for number in range(len(SHOWN)))  # a model's own in every panel
 
 
 def plot(rows: list[dict], path: Path) -> None:
     """A panel for each data set: Recall@20 with its 95 % interval over seeds against the rate."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in rows if row["metric"] == "recall@20"]
+    rows, colours = [row for row in rows if row["metric"] == "recall@20"], dict(zip(SHOWN, COLOURS, strict=True))
     names = list(dict.fromkeys(row["data"] for row in rows))
     figure = Figure(figsize=(1.8 + 4.5 * len(names), 3.5), layout="tight")
     panels = figure.subplots(1, len(names), squeeze=False)
@@ -39,9 +40,13 @@ def plot(rows: list[dict], path: Path) -> None:
             if not mine:
                 continue
             bars = [[m - b for m, b in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
-            panel.errorbar([100 * row["rate"] for row in mine], mean, bars, marker="o", capsize=3, label=model)
+            style = {"marker": "o", "capsize": 3, "label": model, "color": colours[model]}
+            panel.errorbar([100 * row["rate"] for row in mine], mean, bars, **style)
         panel.set(title=name, xlabel="items missing modalities, %", ylabel="test Recall@20")
-    panels[0][-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    lines = {label: line for panel in panels[0] for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    there = [model for model in SHOWN if model in lines]
+    style = {"fontsize": 8, "loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False}
+    panels[0][-1].legend([lines[model] for model in there], there, **style)
     figure.savefig(path, dpi=120)
 
 
