@@ -7,8 +7,8 @@ Masks are nested: what is hidden at 50 % is hidden at 90 %. Settings as in table
 
     python experiments/ci2mg/fig3.py --data DATA --jobs 2
 Five rates of what table2.py trains for these models, 26 minutes of one core for a seed of CI²MG on Last.fm-2K at each,
-11 with prototypes, 4 on TikTok; GPU: not run. Expect no curve of CI²MG above LightGCN, and none that falls much with the
-rate.
+11 with prototypes, 4 on TikTok; GPU: not run. Expect no curve of CI²MG above LightGCN, and none that falls much with
+the rate.
 """
 
 import sys
