@@ -67,6 +67,11 @@ def test_ci2mg_is_best_only_if_it_is_above_every_other() -> None:
     lightgcn = rows[1] | {"model": "LightGCN-M", "minus_base": "-0.1", "p": "0.0001", "diff_low95": "-0.2",
                           "diff_high95": "-0.1"}  # fmt: skip
     assert verdicts.without_features("toy")([lightgcn]) == ("R@20, 3 seeds: LightGCN-M 0.1000 (-0.2 to -0.1)", "holds")
+    public = lightgcn | {"model": eleven.PUBLIC, "p": "0.5"}  # another reading of the same model
+    assert verdicts.without_features("toy")([lightgcn, public])[1] == "partly"
+    assert first([*rows, below | {"model": eleven.PUBLIC}])[1] == "holds"
+    assert first([*rows[:-1], below | {"model": eleven.PUBLIC}])[1] == "partly"  # one of the ten is lacking
+    assert first(rows[1:]) == ("", "open")
 
 
 def test_the_same_runs_are_no_difference() -> None:
