@@ -152,9 +152,10 @@ def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, A
             raise ConfigError(f"{name} is an option of the model, not of training; give it as {kind}({name}=...).")
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
-    config = config or TrainConfig.of(model, **options)
-    if not config.judged and config.epochs == TrainConfig.epochs:
-        raise ConfigError(f"monitor is none and epochs {config.epochs}, the default; say how many are to be trained.")
+    if config is None:
+        config = TrainConfig.of(model, **options)
+        if not config.judged and "epochs" not in options:
+            raise ConfigError("monitor is none, so nothing tells when to stop; say how many epochs.")
     return config
 
 

@@ -122,6 +122,8 @@ def _fresh(name: str, argv: list[str]) -> int:
     if common.all_data:
         _check_all_data(options.changed(given.config), warmup)
         config = dataclasses.replace(config, monitor="none")
+    if not config.judged and "--epochs" not in {word.partition("=")[0] for word in argv}:
+        raise ConfigError("without valid rows nothing tells when to stop; say how many epochs by --epochs.")
     data = common.hiding.apply(common.reading.load(common.data))
     data = data.all_in_train() if common.all_data else data
     arguments = {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": common.seeds}
@@ -130,9 +132,7 @@ def _fresh(name: str, argv: list[str]) -> int:
 
 
 def _check_all_data(asked: Mapping[str, Any], warmup: Any) -> None:
-    """Raises `ConfigError` for options that need valid rows, and without a number of epochs."""
-    if "epochs" not in asked:
-        raise ConfigError("--all-data trains to the end, as nothing tells when to stop; say how long by --epochs.")
+    """Raises `ConfigError` for options that need valid rows."""
     for option in ("monitor", "patience", "eval_every", "round_digits", "reset_patience"):
         if option in asked:
             raise ConfigError(f"--{option.replace('_', '-')} is about valid rows, of which --all-data leaves none.")

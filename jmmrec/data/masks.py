@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from jmmrec.data.cache import DAMAGED, write_arrays
-from jmmrec.data.columns import header, read_table
+from jmmrec.data.columns import header, read_table, role_of
 from jmmrec.data.dataset import Dataset
 from jmmrec.data.files import naming
 from jmmrec.data.parse import whole_numbers
 from jmmrec.errors import DataError
 
-IDS = ("itemID", "item_id", "itemID:token", "item_id:token")
+NAMED = ("row", "original_id")  # headings that leave no doubt
 LETTERS = {"t": ("t", "text"), "v": ("v", "image", "visual", "vision", "video"), "a": ("a", "audio", "acoustic")}
 
 
@@ -104,7 +104,7 @@ def _from_archive(path: Path, dataset: Dataset) -> np.ndarray:
 
 def _from_table(path: Path, dataset: Dataset) -> np.ndarray:
     columns = header(path)
-    if not columns or columns[0] not in (*IDS, "row", "original_id") or len(columns) < 2:
+    if len(columns) < 2 or (columns[0] not in NAMED and role_of(columns[0]) != "item"):
         raise DataError(f"{path} is no mask: its first column must be itemID and the others name what is missing.")
     table = read_table(path, columns)
     items = _rows(table.columns[columns[0]], columns[0], dataset, path)
@@ -124,9 +124,9 @@ def _from_table(path: Path, dataset: Dataset) -> np.ndarray:
 def _rows(names: Sequence, column: str, dataset: Dataset, path: Path) -> np.ndarray:
     """Row numbers of the items that a table names by them, or by their original ids."""
     said, found = [str(name) for name in names], {}
-    for kind, ids in (("row", range(dataset.n_items)), ("original_id", dataset.item_ids.tolist())):
+    for kind, ids in zip(NAMED, (range(dataset.n_items), dataset.item_ids.tolist()), strict=True):
         known = {str(name): row for row, name in enumerate(ids)}
-        if column in (kind, *IDS) and known.keys() == set(said) and len(said) == len(known):
+        if (column == kind or column not in NAMED) and known.keys() == set(said) and len(said) == len(known):
             found[kind] = np.array([known[name] for name in said])
     if len(found) == 2 and not np.array_equal(found["row"], found["original_id"]):
         raise DataError(

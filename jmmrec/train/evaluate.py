@@ -195,6 +195,19 @@ def evaluate_split(
     return evaluate_rankings(rankers, dataset, memory=memory, **options)
 
 
+def _check_split(dataset: Dataset, split: str, mask: str) -> None:
+    check_choice("split", split, ("valid", "test"))
+    check_choice("mask", mask, MASKS)
+    if split == "valid" and mask != "train":
+        raise ConfigError("mask='train+valid' would hide the very items that are looked for; use it with split='test'.")
+    if not len(getattr(dataset, split)):
+        joined = any(step["do"] == "join" for step in dataset.steps)
+        why = "as all were trained on" if joined else "so it tells nothing"
+        raise DataError(
+            f"{dataset.name} has no {split} rows, {why}; evaluate another split, or a run that left some out."
+        )
+
+
 def _check_asked(ks: Sequence[int], metrics: Sequence[str]) -> None:
     if isinstance(ks, int) or isinstance(metrics, str):
         raise ConfigError(f"ks are {ks!r} and metrics {metrics!r}; give sequences, such as (10, 20) and ('recall',).")
@@ -233,17 +246,8 @@ def evaluate_rankings(
 
     See `jmmrec.train.reference` for an example.
     """
-    check_choice("split", split, ("valid", "test"))
-    check_choice("mask", mask, MASKS)
+    _check_split(dataset, split, mask)
     _check_asked(ks, metrics)
-    if split == "valid" and mask != "train":
-        raise ConfigError("mask='train+valid' would hide the very items that are looked for; use it with split='test'.")
-    if not len(getattr(dataset, split)):
-        joined = any(step["do"] == "join" for step in dataset.steps)
-        why = "as all were trained on" if joined else "so it tells nothing"
-        raise DataError(
-            f"{dataset.name} has no {split} rows, {why}; evaluate another split, or a run that left some out."
-        )
     masked = np.concatenate([dataset.train, dataset.valid]) if mask == "train+valid" else dataset.train
     sizes = (dataset.n_users, dataset.n_items)
     what = questions(getattr(dataset, split), masked, dataset.train, *sizes, cold_users=cold_users, memory=memory)

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jmmrec.api import run_record
 from jmmrec.data import Dataset
 from jmmrec.models import Backbone
 from jmmrec.result import Result
-from jmmrec.runs import write_result
+from jmmrec.runs import run_record, save_run
 from jmmrec.train import Lane, Mdvt, TrainConfig, Trainer, WarmupConfig, train_lanes, trainer, with_mdvt
 from jmmrec.train.adversarial import Amr
 from jmmrec.train.record import RunFolder, environment
@@ -197,17 +196,12 @@ def kept(
 ) -> Result | None:
     """What `fit` would return and write; None, and so noted, where a seed diverged."""
     lost = [lane.stopped for lane in lanes if lane.lost]
-    record = run_record(bound.model, warmup, bound.config, [lane.seed for lane in lanes], dataset)
-    running = {"status": "running"}
-    folder = RunFolder(path) if path else None
-    if folder:
-        folder.write(record | environment() | ({"status": "diverged", "reason": lost[0]} if lost else running))
     if lost:
+        if path:
+            record = run_record(bound.model, warmup, bound.config, [lane.seed for lane in lanes], dataset)
+            RunFolder(path).write(record | environment() | {"status": "diverged", "reason": lost[0]})
         return None
     trained = sum(lane.epoch for lane in lanes)
     chosen, epochs = {lane.seed: lane for lane in lanes}, (trained, trained)
-    result = Result(bound.model, dataset, bound.config, bound.static, chosen, {}, epochs, path, warmup)
-    if folder:
-        folder.write_history(lanes)
-        write_result(folder, result)
-    return result
+    result = Result(bound.model, dataset, bound.config, bound.static, chosen, {}, epochs, warmup=warmup)
+    return dataclasses.replace(result, folder=save_run(result, path)) if path else result

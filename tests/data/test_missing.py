@@ -233,6 +233,8 @@ def test_published_tables(tmp_path: pathlib.Path) -> None:
     toy = Dataset(2, 4, [[0, 0], [1, 1]], [], [], {name: Modality(np.eye(4)) for name in TWO})  # pyright: ignore
     path = table(tmp_path / "m.tsv", "t v a tv all", "1 1 0 0 0 0", "0 0 1 0 0 0", "3 0 0 1 0 0", "2 0 0 0 1 0")
     assert read_mask(path, toy).tolist() == [[False, True], [True, False], [False, False], [True, True]]
+    path.write_text(path.read_text().replace("itemID", "item_id:token"))
+    assert not read_mask(path, toy)[2].any()
     path = table(tmp_path / "m.tsv", "image image+text", "0 1 0", "1 0 1", "2 0 0", "3 0 0")
     assert read_mask(path, toy).tolist() == [[False, True], [False, False], [True, True], [True, True]]
     short = Dataset(2, 2, [[0, 0], [1, 1]], [], [], {name: Modality(np.eye(2)) for name in ("t", "v")})

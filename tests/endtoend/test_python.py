@@ -314,7 +314,7 @@ def test_runs_without_a_valid_metric_are_compared_and_reported(data: Dataset, tm
     for runs in ({"a": plain}, {"a": plain, "b": judged}):
         assert jmmrec.write_summary(runs, tmp_path / str(len(runs)), metrics=["recall@5"])[0].exists()
     assert jmmrec.compare({"a": plain, "b": judged}, ["recall@5"]).rows
-    with pytest.raises(ConfigError, match="say how many"):
+    with pytest.raises(ConfigError, match="say how many epochs"):
         jmmrec.fit("bpr", data, monitor="none", quiet=True)
 
 

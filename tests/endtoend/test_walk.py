@@ -123,12 +123,12 @@ def test_a_run_on_data_without_test_rows(shop: pathlib.Path, capsys: pytest.Capt
 def test_a_model_of_all_data(shop: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--data", "shop", "--split", "leave_one_out", "--all-data")
     assert main(["train", "bpr", *options, "--model.embed-dim", "4", "--quiet"]) == 2
-    assert "say how long by --epochs" in capsys.readouterr().err
+    assert "say how many epochs by --epochs" in capsys.readouterr().err
     for wrong, word in ((("--patience", "3"), "--patience is about valid"), (("--warmup", "hybrid"), "take dynamic")):
         assert main(["train", "bpr", *options, "--epochs", "3", *wrong]) == 2
         assert word in capsys.readouterr().err
     assert main(["train", "bpr", *options[:-1], "--monitor", "none"]) == 2
-    assert "say how many" in capsys.readouterr().err
+    assert "say how many epochs by --epochs" in capsys.readouterr().err
     assert main(["train", "bpr", *options, "--out", "run", *FAST]) == 0
     assert "neither valid nor test rows" in capsys.readouterr().out and not list(pathlib.Path("run").glob("*.csv"))
     assert main(["train", "--resume", "run", "--quiet"]) == main(["recommend", "run", "--k", "2"]) == 0
