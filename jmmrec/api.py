@@ -34,7 +34,8 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.record import RunFolder, agrees, default_record, environment, folder_of
+from jmmrec.train.record import RunFolder, default_record, environment, folder_of
+from jmmrec.train.resume import check_same, lengthened
 from jmmrec.train.search import STRATEGIES
 from jmmrec.train.wrapper import innermost
 
@@ -61,7 +62,8 @@ def fit(
         program, or in programs of `seeds_per_program`; where branches are searched (static with several thresholds,
         hybrid, all) each alone unless that is given.
       config: a `TrainConfig`, or give its fields as keyword `options`; the rest is what the model's authors use.
-      out: a run folder to write; needed to resume. resume: continue what stands there, bit-identically.
+      out: a run folder to write; needed to resume. resume: continue what stands there, bit-identically; a run without
+        a search, finished or not, may be given more `epochs` than before.
       quiet: no progress display.
 
     Returns:
@@ -181,14 +183,7 @@ def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], m
         "config": dataclasses.asdict(TrainConfig()),
     }
     now, usual = json.loads(json.dumps((record, defaults)))
-    for part in ("data", "model", "warmup", "config", "seeds"):
-        old, new = before.get(part), now[part]
-        # Where the files lie may change, what is in them may not.
-        if old["digest"] != new["digest"] if part == "data" and old else not agrees(old, new, usual.get(part)):
-            raise CheckpointError(
-                f"{folder.path} was started with another {part} than now given; "
-                "resume with what is written in its run.json, or choose another folder."
-            )
+    check_same(before, now, usual, folder.path, longer=not WarmupConfig(**record["warmup"]).searches)
     return folder
 
 
@@ -203,7 +198,9 @@ def _train(
 ) -> list[Lane]:
     checkpoints = Checkpoints(folder.path) if folder else None
     fresh = search.trunks(bound, seeds) if search else [bound.start(seed, warmup.policy) for seed in seeds]
-    lanes = checkpoints.load(bound) if checkpoints and resume and checkpoints.manifests() else fresh
+    lanes = fresh
+    if checkpoints and folder and resume and checkpoints.manifests():
+        lanes = lengthened(folder, checkpoints.load(bound), bound.config)
     for sentence in checkpoints.refused if checkpoints else ():
         print(f"jmmrec: {sentence} The one before it is used.", file=sys.stderr)
     if folder:

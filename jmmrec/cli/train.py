@@ -33,6 +33,9 @@ class Resume:
 
     resume: Path
     """Run folder to continue, bit-identically."""
+    epochs: int | None = None
+    """So many in all, in place of fewer: a run that ended with its last epoch goes on, and ends as if it had been
+    started with so many."""
     running: tyro.conf.OmitArgPrefixes[Running] = Running()
 
 
@@ -72,7 +75,7 @@ def run(argv: list[str]) -> int:
     if not asked & {"--resume", "-h", "--help"}:
         raise ConfigError("name what to train first: jmmrec train MODEL --data PATH; jmmrec models lists the models.")
     given = options.parse(Resume, argv, "jmmrec train", f"{ABOUT} A new run: jmmrec train MODEL --help.")
-    return _carry_out(given.running, given.resume, _recorded(given.resume))
+    return _carry_out(given.running, given.resume, _longer(_recorded(given.resume), given.epochs, given.resume))
 
 
 def _options_of(name: str) -> Any:
@@ -177,6 +180,24 @@ def _recorded(folder: Path) -> dict[str, Any]:
     if not source:
         raise CheckpointError(f"the run in {folder} was trained on data made in memory; resume it from Python.")
     return settings | {"data": replay(load(**source), steps)}
+
+
+def _longer(arguments: dict[str, Any], epochs: int | None, folder: Path) -> dict[str, Any]:
+    """The arguments of a run with another number of epochs.
+
+    Raises:
+      ConfigError: fewer than it was started with, or more in a search.
+    """
+    before = arguments["config"].epochs
+    if epochs is None or epochs == before:
+        return arguments
+    if epochs < before:
+        raise ConfigError(
+            f"--epochs is {epochs}, but the run in {folder} was started with {before}; give more, or none."
+        )
+    if arguments["warmup"].searches:
+        raise ConfigError(f"the run in {folder} searched its warm-up within {before} epochs; start another for more.")
+    return arguments | {"config": dataclasses.replace(arguments["config"], epochs=epochs)}
 
 
 def _carry_out(running: Running, folder: Path, arguments: dict[str, Any]) -> int:

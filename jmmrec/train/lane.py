@@ -11,6 +11,8 @@ import numpy as np
 from jmmrec.train.step import TrainState
 from jmmrec.train.warmup import Policy, WarmupState
 
+ALL = "reached {} epochs"
+
 
 @dataclasses.dataclass(frozen=True)
 class Lane:
@@ -20,7 +22,8 @@ class Lane:
       label: unique among the lanes of a run, e.g. "seed 0" or "seed 0, T=5". seed. policy: its warm-up.
       role: `plain`; in searches `trunk` (never activated, branched from), `waiting` (a snapshot that may yet be
         needed) or `branch`.
-      train: parameters, optimiser, state; None once the lane has stopped and only its best is kept.
+      train: parameters, optimiser, state; None once the lane has stopped and only its best is kept (in a checkpoint
+        there is more of a `plain` one that had all its epochs, to go on from).
       best: (params, state) at the best valid score; None before the first evaluation.
       epoch: epochs finished. stale: evaluations since the best.
       stopped: why, or "" while it runs. history: a record for each epoch, plain values.
@@ -53,6 +56,11 @@ class Lane:
     def running(self) -> bool:
         """Whether it wants another epoch."""
         return not self.stopped and self.role != "waiting"
+
+    @property
+    def had_all(self) -> bool:
+        """Whether it stopped for having had all its epochs: given more of them it could go on."""
+        return self.stopped == ALL.format(self.epoch)
 
     @property
     def lost(self) -> bool:

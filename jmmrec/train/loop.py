@@ -1,5 +1,6 @@
 """The loop over epochs: carries all running lanes on, reports, saves, until none is running."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
@@ -49,4 +50,4 @@ def train_lanes(
     finally:
         if checkpoints:
             checkpoints.save(lanes)
-    return lanes
+    return [dataclasses.replace(lane, train=None) if lane.stopped else lane for lane in lanes]

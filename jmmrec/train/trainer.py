@@ -17,7 +17,7 @@ from jmmrec.models.base import Backbone
 from jmmrec.retrieval import Questions, parse_metric, per_user, questions
 from jmmrec.train.config import TrainConfig, epoch_key, init_key
 from jmmrec.train.evaluate import ask
-from jmmrec.train.lane import Lane
+from jmmrec.train.lane import ALL, Lane
 from jmmrec.train.mdvt import Mdvt, activated
 from jmmrec.train.step import TrainState, single, together, with_numbers
 from jmmrec.train.warmup import Never, Policy
@@ -178,14 +178,14 @@ class Trainer:
     def _judge(self, lane: Lane) -> Lane:
         """Valid metrics, best so far, early stopping."""
         last = lane.epoch >= self.config.epochs
-        stopped = f"reached {self.config.epochs} epochs" if last else ""
+        stopped = ALL.format(lane.epoch) if last else ""
         if lane.epoch % self.config.eval_every and not last:
             return lane
         assert lane.train is not None
         best = (lane.train.params, self.model.kept(lane.train.state))
         if not self.config.judged:
-            stays = None if stopped else lane.train
-            return dataclasses.replace(lane, best=best, best_epoch=lane.epoch - 1, stopped=stopped, train=stays)
+            judged = dataclasses.replace(lane, best=best, best_epoch=lane.epoch - 1, stopped=stopped)
+            return _put_away(judged)
         metrics = self._valid_metrics(self._asked(lane), best)
         score = metrics[self.config.monitor]
         score = score if self.config.round_digits is None else round(score, self.config.round_digits)
@@ -194,16 +194,16 @@ class Trainer:
         if stale > self.config.patience:
             stopped = f"no better {self.config.monitor} in {stale} evaluations"
         record = lane.history[-1] | {f"valid/{name}": value for name, value in metrics.items()} | {"best": better}
-        return dataclasses.replace(
+        judged = dataclasses.replace(
             lane,
             best=best if better else lane.best,
             best_score=score if better else lane.best_score,
             best_epoch=lane.epoch - 1 if better else lane.best_epoch,
             stale=stale,
             stopped=stopped,
-            train=None if stopped else lane.train,
             history=(*lane.history[:-1], record),
         )
+        return _put_away(judged)
 
     def _asked(self, lane: Lane) -> Backbone:
         """The model that ranks: MDVT's own numbers are no part of it, and each value would be another program."""
@@ -218,6 +218,12 @@ class Trainer:
         found = per_user(hits, self.valid.n_relevant, VALID_KS, VALID_METRICS)
         found |= per_user(hits, self.valid.n_relevant, [k], [name])
         return {metric: float(values.mean()) for metric, values in found.items()}
+
+
+def _put_away(lane: Lane) -> Lane:
+    """A lane that has stopped keeps its best alone, unless it could go on with more epochs."""
+    more = lane.running or (lane.had_all and lane.role == "plain")
+    return lane if more else dataclasses.replace(lane, train=None)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

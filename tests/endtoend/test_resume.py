@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pathlib
+import re
 import shutil
 import signal
 import time
@@ -14,6 +15,7 @@ import pytest
 import jmmrec
 from jmmrec.cli import main
 from jmmrec.data import SyntheticConfig
+from jmmrec.errors import CheckpointError
 from jmmrec.train.record import RunFolder
 
 # Real processes, forked from one that has loaded jax but not used it: loading it ten times would take a minute.
@@ -156,3 +158,74 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
         len(said) == 1 and said[0].startswith("jmmrec: checkpoint ") and said[0].endswith("The one before it is used.")
     )
     assert outcome(run) == outcome(alone)
+
+
+def longer(options: tuple[str, ...], epochs: int) -> tuple[str, ...]:
+    """The same command with other epochs."""
+    at = options.index("--epochs") + 1
+    return *options[:at], str(epochs), *options[at + 1 :]
+
+
+@pytest.mark.parametrize("judged", [True, False], ids=["judged", "all data"])
+def test_more_epochs_for_a_finished_run(judged: bool, place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(place / "tiny", tmp_path / "tiny")
+    options = PLAIN if judged else (*PLAIN, "--all-data")
+    common = [word for word in COMMON if judged or word not in ("--patience", "999")]
+    runs = {epochs: str(tmp_path / f"run{epochs}") for epochs in (6, 9)}
+    for epochs, run in runs.items():
+        begun = ["train", *longer(options, epochs), *common, "--data", str(tmp_path / "tiny"), "--out", run]
+        assert main(begun) == 0
+    before = jmmrec.open_run(runs[6])
+    assert main(["train", "--resume", runs[6], "--epochs", "9", "--quiet"]) == 0
+    assert outcome(runs[6]) == outcome(runs[9])
+    after = json.loads(pathlib.Path(runs[6], "run.json").read_text())
+    assert after["config"]["epochs"] == 9
+    if judged:
+        assert len(after["evaluations"]) == 2  # of the longer run, valid and test
+        assert jmmrec.open_run(runs[6]).history[0][:6] == before.history[0]
+
+
+def test_more_epochs_and_then_killed(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(place / "tiny", tmp_path / "tiny")
+    run, alone = str(tmp_path / "run"), str(tmp_path / "alone")
+    undisturbed(longer(PLAIN, 6), run)
+    undisturbed(longer(PLAIN, 12), alone)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(0, patch)
+        assert main(["train", "--resume", run, "--epochs", "12", "--quiet"]) == 130
+    with pytest.raises(CheckpointError, match="is running; finish it with"):
+        jmmrec.open_run(run)
+    assert main(["train", "--resume", run, "--quiet"]) == 0
+    assert outcome(run) == outcome(alone)
+
+
+def test_a_run_that_stopped_by_itself_wants_no_more_epochs(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(place / "tiny", tmp_path / "tiny")
+    options = {"patience": 1, "learning_rate": 1e-6, "batch_size": 64, "out": tmp_path / "run", "quiet": True}
+    jmmrec.fit("lightgcn", tmp_path / "tiny", epochs=50, **options)
+    jmmrec.evaluate(tmp_path / "run")
+    before = outcome(str(tmp_path / "run"))
+    jmmrec.fit("lightgcn", tmp_path / "tiny", epochs=80, **options, resume=True)
+    assert outcome(str(tmp_path / "run")) == before
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["config"]["epochs"], len(record["evaluations"])) == (80, 1)
+
+
+def test_epochs_that_cannot_be_added(
+    place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(place / "tiny", tmp_path / "tiny")
+    run, search = tmp_path / "run", tmp_path / "search"
+    options = {"batch_size": 64, "patience": 999, "quiet": True}
+    jmmrec.fit("bpr", tmp_path / "tiny", epochs=4, eval_every=3, **options, out=run)
+    jmmrec.fit("bpr", tmp_path / "tiny", epochs=4, **options, warmup="hybrid", out=search)
+    for folder, epochs, said in (
+        (run, "3", "--epochs is 3, but the run in .* was started with 4"),
+        (run, "6", "was judged after its last epoch, 4, which is no multiple of eval_every 3"),
+        (search, "6", "searched its warm-up within 4 epochs"),
+    ):
+        assert main(["train", "--resume", str(folder), "--epochs", epochs, "--quiet"]) == 2
+        assert re.search(said, capsys.readouterr().err)
+    assert jmmrec.open_run(run).config.epochs == 4
+    with pytest.raises(CheckpointError, match="started with another config"):
+        jmmrec.fit("bpr", tmp_path / "tiny", epochs=6, **options, warmup="hybrid", out=search, resume=True)

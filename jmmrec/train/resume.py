@@ -1,0 +1,61 @@
+"""Going on with a run that stands in a folder: what has to be as it was, and what more epochs mean."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jmmrec.errors import CheckpointError, ConfigError
+from jmmrec.train.config import TrainConfig
+from jmmrec.train.lane import Lane
+from jmmrec.train.record import RunFolder, agrees
+
+
+def check_same(before: Mapping, now: Mapping, usual: Mapping, path: Path, longer: bool = False) -> None:
+    """Raises `CheckpointError` where a run is continued with other data or options than it was started with.
+
+    Args:
+      before, now, usual: the record in the folder, the one of what is given, and defaults. longer: whether there may be
+        more epochs than before.
+    """
+    for part in ("data", "model", "warmup", "config", "seeds"):
+        old, new = before.get(part), now[part]
+        if part == "config" and longer and old and old.get("epochs", 0) < new["epochs"]:
+            old = old | {"epochs": new["epochs"]}
+        # Where the files lie may change, what is in them may not.
+        if old["digest"] != new["digest"] if part == "data" and old else not agrees(old, new, usual.get(part)):
+            raise CheckpointError(
+                f"{path} was started with another {part} than now given; "
+                "resume with what is written in its run.json, or choose another folder."
+            )
+
+
+def lengthened(folder: RunFolder, lanes: Sequence[Lane], config: TrainConfig) -> list[Lane]:
+    """Lanes of a checkpoint, running again where they ended for want of epochs and `config` has more.
+
+    They end with the bits of a run that had all these epochs from the start. What was found of the shorter run, its
+    evaluations, is forgotten.
+
+    Raises:
+      ConfigError: the shorter run was judged after its last epoch, as the longer one would not have been.
+      CheckpointError: an older version kept nothing to go on from.
+    """
+    short = [lane for lane in lanes if lane.had_all and lane.epoch < config.epochs]
+    for lane in short:
+        if config.judged and lane.epoch % config.eval_every:
+            raise ConfigError(
+                f"the run in {folder.path} was judged after its last epoch, {lane.epoch}, which is no multiple of "
+                f"eval_every {config.eval_every}; a longer run would have been judged otherwise, so train it anew."
+            )
+        if lane.train is None:
+            raise CheckpointError(
+                f"the run in {folder.path} was finished by an older version, which kept its best epoch alone; "
+                "train it anew for more epochs."
+            )
+    record = folder.read() | {"config": dataclasses.asdict(config)}
+    if short:
+        record = {name: value for name, value in record.items() if name != "evaluations"} | {"status": "running"}
+        for file in folder.path.glob("per_user-*.npz"):
+            file.unlink()
+    folder.write(record)
+    again = {lane.label for lane in short}
+    return [dataclasses.replace(lane, stopped="") if lane.label in again else lane for lane in lanes]
