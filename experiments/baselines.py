@@ -25,13 +25,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from experiments.compare import MARKS, shown, tested
 from experiments.shelf import (
-    DATA,
     RESULTS,
     called,
     carry_out,
     load,
+    modalities,
     options,
+    places,
     provenance,
+    short,
     write_page,
     write_rows,
 )
@@ -40,6 +42,7 @@ FOLDERS = ("lfm2k", "amazon_scientific", "tiktok")
 MASKS = ("train", "train+valid")
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 NEIGHBOURS = (10, 20, 50, 100, 200)
+REFERENCES = ("popularity", "item-kNN")
 OPTIONS = {"ks": (10, 20), "metrics": ("recall", "ndcg")}
 
 
@@ -48,7 +51,7 @@ def train(folder: str, model: str, seed: int, data: str, runs: str) -> str:
     import jmmrec
     from jmmrec.train.record import RunFolder
 
-    out = RunFolder(Path(runs) / f"{folder}-{model}-seed{seed}")
+    out = RunFolder(Path(runs) / f"{folder}-{short(model)}-seed{seed}")
     if not (out.exists and out.read()["status"] == "finished"):
         jmmrec.fit(
             model, load(folder, data), seeds=(seed,), seeds_per_program=1, checkpoint_seconds=60, out=out.path,
@@ -71,15 +74,15 @@ def references(dataset: Any, mask: str) -> dict[str, Any]:
     }
 
 
-def trained(folder: str, runs: Path) -> dict[str, dict[str, Any]]:
-    """mask -> model -> merged evaluations of its finished seeds, in the order of the registry."""
+def trained(folder: str, runs: Path, own: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """mask -> model -> merged evaluations of its finished seeds, in the order of the registry, your own last."""
     import jmmrec
     from jmmrec.models import MODELS
     from jmmrec.train import merge_seeds
     from jmmrec.train.record import RunFolder
 
     found: dict[str, dict[str, Any]] = {mask: {} for mask in MASKS}
-    for model in MODELS:
+    for model in (*MODELS, *map(short, own)):
         folders = [RunFolder(path) for path in sorted(runs.glob(f"{folder}-{model}-seed*"))]
         results = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
         for mask in MASKS if results else ():
@@ -89,14 +92,14 @@ def trained(folder: str, runs: Path) -> dict[str, dict[str, Any]]:
 
 def rows(folder: str, mask: str, evaluations: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One CSV row for each model and metric, with the difference to LightGCN and its p."""
-    from jmmrec.models import MODELS
     from jmmrec.report.stats import interval
 
     made, base = [], evaluations.get("lightgcn")
     for name, one in evaluations.items():
         for metric in METRICS:
             values = one.per_user[metric]
-            values = values if name in MODELS else values.repeat(2, axis=0)  # a reference is the same with every seed
+            if name.startswith(REFERENCES):  # the same with every seed
+                values = values.repeat(2, axis=0)
             ours, test = interval(one.per_seed[metric]), tested(values, base and base.per_user[metric])
             made.append(
                 {
@@ -112,7 +115,7 @@ def rows(folder: str, mask: str, evaluations: Mapping[str, Any]) -> list[dict[st
 
 def section(folder: str, mask: str, made: list[dict[str, Any]]) -> list[str]:
     """One table: models down, metrics across; what is below LightGCN at p < 0.01 is marked."""
-    head = f"{made[0]['users']:,} users, {', '.join(DATA[folder])}; hidden: {mask} items."
+    head = f"{made[0]['users']:,} users, {modalities(folder)}; hidden: {mask} items."
     lines = [f"## {folder}, {mask} items hidden", "", head, "", "| | seeds | " + " | ".join(METRICS) + " |"]
     lines += ["| --- | ---: |" + " ---: |" * len(METRICS)]
     for name in dict.fromkeys(row["model"] for row in made):
@@ -122,11 +125,11 @@ def section(folder: str, mask: str, made: list[dict[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
-def write(folders: Sequence[str], data: str, runs: Path, source: str) -> None:
+def write(folders: Sequence[str], data: str, runs: Path, source: str, own: Sequence[str] = ()) -> None:
     """Both files, from whatever is finished."""
     every, lines = [], []
     for folder in folders:
-        by_mask, dataset = trained(folder, runs), load(folder, data)
+        by_mask, dataset = trained(folder, runs, own), load(folder, data)
         for mask in MASKS:
             made = rows(folder, mask, references(dataset, mask) | by_mask[mask])
             every += made
@@ -143,16 +146,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options(__doc__ or "", "runs/baselines").parse_args(arguments)
     from jmmrec.models import MODELS
 
-    folders = given.only or FOLDERS
+    root, folders = places(given.data, given.only, FOLDERS)
     jobs = [
-        (folder, model, seed, given.data, given.runs)
+        (folder, model, seed, root, given.runs)
         for seed in given.seeds
         for folder in folders
         for model in given.models or MODELS
     ]
     carry_out(train, [] if given.report else jobs, given.jobs, given.budget)
     source = provenance(called("baselines.py", arguments), given.note)
-    write(folders, given.data, Path(given.runs), source)
+    own = [model for model in given.models or () if ":" in model]
+    write(folders, root, Path(given.runs), source, own)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,9 @@ def page(made: Sequence[dict[str, Any]], source: str) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains what is missing, then writes the table."""
-    given = options(__doc__ or "", "runs/below_lightgcn", seeds="0:1", names=tuple(GRIDS)).parse_args(arguments)
+    given = options(__doc__ or "", "runs/below_lightgcn", seeds="0:1", names=tuple(GRIDS), own=False).parse_args(
+        arguments
+    )
     seeds = given.seeds
     below = [one for one in fallen() if one["data"] in (given.only or DATA) and one["model"] in (given.models or GRIDS)]
     jobs = [(one["data"], one["model"], seeds, given.data, given.runs) for one in below if float(one["p"]) < 0.01]

@@ -24,7 +24,8 @@ HEAD = """# Experiments
 One file for each thing that is reproduced; its docstring says what, with which command and settings, in what
 time, and what to expect. Results are committed as CSV and Markdown in `results/`, with command, commit,
 versions, seeds and machine kind. Data sets are not part of the project: `--data` (or `JMMREC_DATA`) names
-a folder with one for each, in any layout that `jmmrec.load` reads. Pages with figures need
+a folder with one for each, in any layout that `jmmrec.load` reads, or one of them, also of your own.
+`--models FILE.py:CLASS` trains a backbone of your own ([how](../docs/architecture.md)). Pages with figures need
 `pip install 'jmmrec[plot]'`. This page is written by `make ledger` from those CSVs. No result here is from a GPU.
 
 ## What the papers claim, and what we find

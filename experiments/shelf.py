@@ -28,12 +28,50 @@ DATA = {
 
 
 def load(folder: str, data: str) -> Any:
-    """A data set with all its modalities."""
+    """A data set with all its modalities; one of your own is read as `jmmrec.load` finds it."""
     import jmmrec
 
     name = folder.removeprefix("amazon_")
     several = (Path(data) / folder / f"{name}_random_split.inter").exists()  # a second split, of other papers
-    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=list(DATA[folder]))
+    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=DATA.get(folder))
+
+
+def modalities(folder: str) -> str:
+    """Those of a data set, in words.
+
+    >>> modalities("tiktok")
+    'image, audio'
+    """
+    return ", ".join(DATA.get(folder, ("all its modalities",)))
+
+
+def short(model: str) -> str:
+    """What tables and folders call a model: `Mine` for `my/backbone.py:Mine`.
+
+    >>> short("freedom"), short("my/backbone.py:Mine")
+    ('freedom', 'Mine')
+    """
+    return model.rpartition(":")[2]
+
+
+def _one_of(known: Sequence[str], own: bool) -> Callable[[str], str]:
+    """What `--models` is read by: a known name, or a class of one's own, which has to be there."""
+
+    def _model(text: str) -> str:
+        from jmmrec.errors import ConfigError
+        from jmmrec.models import class_of
+
+        if text in known:
+            return text
+        if not own or ":" not in text:
+            raise argparse.ArgumentTypeError(f"there is no {text!r} here; there are {', '.join(known)}.")
+        try:
+            class_of(text)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return text
+
+    return _model
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
@@ -48,21 +86,26 @@ def seeds_of(text: str) -> tuple[int, ...]:
 
 
 def options(
-    about: str, runs: str, *, seeds: str = "0:3", jobs: int = 1, names: Sequence[str] = ()
+    about: str, runs: str, *, seeds: str = "0:3", jobs: int = 1, names: Sequence[str] = (), own: bool = True
 ) -> argparse.ArgumentParser:
     """The options that all of them have; `only` and `models` are None where nothing is asked for.
 
     Args:
-      names: what --models may be; default: the registered backbones.
+      names: what --models may be; default: the registered backbones. own: whether it may be FILE.py:CLASS.
     """
     from jmmrec.models import MODELS
 
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("JMMREC_DATA", "../shared/data"), help="folder of data sets")
+    parser.add_argument(
+        "--data",
+        default=os.environ.get("JMMREC_DATA", "../shared/data"),
+        help="folder of data sets, or one of them, also of your own",
+    )
     parser.add_argument("--runs", default=runs, help=f"folder of what is trained; default {runs}")
     parser.add_argument("--only", nargs="*", choices=list(DATA), help="data sets; default: the experiment's")
     known = list(names) if names else list(MODELS)
-    parser.add_argument("--models", nargs="*", choices=known, metavar="MODEL", help=f"of {', '.join(known)}")
+    said = f"of {', '.join(known)}" + "; FILE.py:CLASS is one of your own" * own
+    parser.add_argument("--models", nargs="*", type=_one_of(known, own), metavar="MODEL", help=said)
     parser.add_argument("--seeds", default=seeds, type=seeds_of, help="0:5 for five from 0; 0,3,7; or one")
     parser.add_argument("--jobs", type=int, default=jobs, help="processes at a time")
     parser.add_argument("--budget", type=float, default=0.0, metavar="MINUTES", help="stop then; go on another time")
@@ -77,8 +120,8 @@ def shortened(epochs: int) -> str:
 
 
 def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tuple[str, list[str]]:
-    """The folder of data sets and which of them; `data` may be one of them."""
-    if Path(data).name in DATA and not (Path(data) / Path(data).name).exists():
+    """The folder of data sets and which of them; `data` may be one of them, or one of your own."""
+    if Path(data).exists() and not any((Path(data) / folder).is_dir() for folder in DATA):
         return str(Path(data).parent), [Path(data).name]
     return data, list(only or folders)
 

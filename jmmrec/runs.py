@@ -16,7 +16,16 @@ from jmmrec.models.registry import check_backbone
 from jmmrec.result import Result
 from jmmrec.train import Lane, TrainConfig, Trainer, WarmupConfig, WarmupState, checksum, trainer
 from jmmrec.train.checkpoint import pack, unpack, write_file
-from jmmrec.train.record import RunFolder, agrees, default_record, environment, folder_of, model_from, model_record
+from jmmrec.train.record import (
+    RunFolder,
+    agrees,
+    class_record,
+    default_record,
+    environment,
+    folder_of,
+    model_from,
+    model_record,
+)
 from jmmrec.train.warmup import Never
 
 DataLike = Dataset | str | Path
@@ -28,6 +37,7 @@ def run_record(
     """What a run folder says of its run before anything is trained."""
     return {
         "model": model_record(model),
+        **class_record(model),
         "warmup": dataclasses.asdict(warmup),
         "config": dataclasses.asdict(config),
         "seeds": list(seeds),
@@ -144,7 +154,11 @@ def open_run(
         lost = f"{record.get('reason', '')} Train it anew in another folder, with a lower learning rate"
         raise CheckpointError(f"the run in {run.path} is {status}; {lost if status == 'diverged' else what}.")
     dataset = data_of(record["data"], data, f"the run in {run.path}", missing_mask)
-    backbone = model_from(record["model"]) if model is None else _checked(model, record["model"], run.path)
+    backbone = (
+        model_from(record["model"], record.get("model_class"))
+        if model is None
+        else _checked(model, record["model"], run.path)
+    )
     config = TrainConfig(**record["config"])
     bound = trainer(backbone, dataset.for_training(), config)
     outcomes = _read_lanes(run, record, bound)

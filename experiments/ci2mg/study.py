@@ -13,16 +13,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.compare import MARKS, also, measured, shown
 from experiments.shelf import (
-    DATA,
     EPOCHS,
     RESULTS,
     called,
     carry_out,
     check_figures,
     load,
+    modalities,
     options,
     places,
     provenance,
+    short,
     shortened,
     write_page,
     write_rows,
@@ -89,7 +90,7 @@ def run_folder(
     """Where a cell's seed is trained: a model with its defaults is one run, however a table calls it."""
     where = f"{masks.protocol}{masks.seed}-{rate:g}" if cell.features and rate is not None else "any"
     label = "-" + "".join(c if c.isalnum() else "_" for c in cell.label.lower()) if cell.options else ""
-    return Path(runs) / f"{folder}-{where}-{cell.model}{label}{shortened(epochs)}-seed{seed}"
+    return Path(runs) / f"{folder}-{where}-{short(cell.model)}{label}{shortened(epochs)}-seed{seed}"
 
 
 def train(
@@ -164,7 +165,7 @@ def section(made: Sequence[dict]) -> list[str]:
     first = made[0]
     masked = f"{first['protocol']}, mask {first['mask_seed']}"
     title = f"## {first['data']}, {100 * float(first['rate']):.0f} % missing ({masked})"
-    head = f"{first['users']:,} users, {', '.join(DATA[first['data']])}; hidden in ranking: {first['mask']} items."
+    head = f"{first['users']:,} users, {modalities(first['data'])}; hidden in ranking: {first['mask']} items."
     lines = [title, "", head, "", "| | seeds | " + " | ".join(METRICS) + " | paper's recall@20 |"]
     lines += ["| --- | ---: |" + " ---: |" * len(METRICS) + " ---: |"]
     for label in dict.fromkeys(row["model"] for row in made):
@@ -215,7 +216,8 @@ def main(
     if plot:
         check_figures()
     root, sets = places(given.data, given.only, folders)
-    chosen = [cell for cell in cells if given.models is None or cell.label in given.models]
+    cells = [*cells, *(Cell(short(model), model) for model in given.models or () if ":" in model)]
+    chosen = [cell for cell in cells if not given.models or {cell.label, cell.model} & set(given.models)]
     jobs = [
         (folder, cell, rate, masks, seed, root, given.runs, given.epochs)
         for seed in seeds

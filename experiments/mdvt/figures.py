@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.compare import gap
 from experiments.mdvt.study import TITLE, evaluations, trained
-from experiments.shelf import write_rows
+from experiments.shelf import short, write_rows
 
 Drawn = Mapping[tuple[str, str], Mapping[str, Sequence[tuple]]]
 
@@ -28,7 +28,7 @@ def flattened(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def name(key: tuple[str, str]) -> str:
     """Of a panel."""
-    return f"{TITLE.get(key[1], key[1])}, {key[0]}"
+    return f"{TITLE.get(key[1], short(key[1]))}, {key[0]}"
 
 
 def curves(drawn: Drawn, stem: Path) -> list[str]:

@@ -31,6 +31,7 @@ from experiments.shelf import (
     load,
     places,
     provenance,
+    short,
     shortened,
     write_page,
     write_rows,
@@ -83,13 +84,13 @@ class Job(NamedTuple):
     @property
     def where(self) -> Path:
         """The folder where it is trained."""
-        name = f"{self.folder}-{self.model}-grid-{self.refresh}-{self.sizes.name}{shortened(self.epochs)}"
+        name = f"{self.folder}-{short(self.model)}-grid-{self.refresh}-{self.sizes.name}{shortened(self.epochs)}"
         return Path(self.runs) / f"{name}-seed{self.seed}"
 
 
 def held(job: Job) -> Job:
     """The job, or that of a larger finished grid which has its cells."""
-    alike = f"{job.folder}-{job.model}-grid-{job.refresh}-lam*-seed{job.seed}"
+    alike = f"{job.folder}-{short(job.model)}-grid-{job.refresh}-lam*-seed{job.seed}"
     for mark in sorted(Path(job.runs).glob(f"{alike}/{FINISHED}")):
         about = json.loads((mark.parent / "grid.json").read_text(encoding="utf-8"))
         sizes = {name: about["grid"].get(name) for name in Sizes._fields}
@@ -115,7 +116,7 @@ def train(*parts: Any) -> str:
     job = Job(*parts)
     trained, once, every = search(job).epochs
     (job.where / FINISHED).touch()
-    return f"{job.folder}, {job.model}, seed {job.seed}: {trained} epochs; {once} once each, {every} every cell"
+    return f"{job.folder}, {short(job.model)}, seed {job.seed}: {trained} epochs; {once} once each, {every} every cell"
 
 
 def opened(grids: Sequence[Any], key: Any) -> Any:

@@ -20,16 +20,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.compare import MARKS, also, measured, shown
 from experiments.shelf import (
-    DATA,
     EPOCHS,
     RESULTS,
     called,
     carry_out,
     check_figures,
     load,
+    modalities,
     options,
     places,
     provenance,
+    short,
     shortened,
     write_page,
     write_rows,
@@ -132,7 +133,7 @@ def finished(
 def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str, epochs: int = EPOCHS) -> Path:
     """Where one seed of a cell is trained; shorter runs than the others' stay apart."""
     mined = "" if cell.mdvt is None else f"-{dict(cell.mdvt).get('refresh', refresh)}"
-    return Path(runs) / f"{folder}-{model}-{cell.key}{mined}{shortened(epochs)}-seed{seed}"
+    return Path(runs) / f"{folder}-{short(model)}-{cell.key}{mined}{shortened(epochs)}-seed{seed}"
 
 
 def needed(cells: Sequence[Cell]) -> list[Cell]:
@@ -225,7 +226,7 @@ def rows(
     found = []
     for row in made:
         value = published.get((*place, names.get(row["row"], row["row"]), SHORT[row["metric"]]), "")
-        found.append({"data": folder, "model": model} | row | {"paper": value})
+        found.append({"data": folder, "model": short(model)} | row | {"paper": value})
     return found
 
 
@@ -233,7 +234,7 @@ def section(made: Sequence[dict], metrics: Sequence[str]) -> list[str]:
     """One Markdown table of one model on one data set, the paper's numbers in brackets."""
     first = made[0]
     lines = [f"## {first['data']}, {TITLE.get(first['model'], first['model'])}", ""]
-    lines += [f"{first['users']:,} users; {', '.join(DATA[first['data']])}; training items hidden in ranking.", ""]
+    lines += [f"{first['users']:,} users; {modalities(first['data'])}; training items hidden in ranking.", ""]
     lines += ["| | seeds | " + " | ".join(metrics) + " |", "| --- | ---: |" + " ---: |" * len(metrics)]
     for label in dict.fromkeys(row["row"] for row in made):
         cells = {row["metric"]: row for row in made if row["row"] == label}

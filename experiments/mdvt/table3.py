@@ -28,6 +28,10 @@ def cells(folder: str, model: str) -> Sequence[Cell]:
     """The backbone, MDVT, and nine ways to choose."""
     import itertools
 
+    if folder not in DATA:
+        raise SystemExit(
+            f"this table goes through channels by name; add those of {folder} to DATA in experiments/shelf.py."
+        )
     channels = (*(() if model in NO_IDS else ("id",)), *DATA[folder])
     subsets = [c for size in (1, 2) for c in itertools.combinations(channels, size) if len(c) < len(channels)]
     made = [PLAIN, MDVT]

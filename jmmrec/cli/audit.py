@@ -8,7 +8,6 @@ import tyro
 
 from jmmrec.cli import missing, options
 from jmmrec.cli.evaluate import check_output
-from jmmrec.errors import check_choice
 
 MODEL = "freedom"
 
@@ -20,7 +19,7 @@ class Audit:
     path: tyro.conf.Positional[str]
     """Folder, interaction file, or synthetic."""
     model: str = MODEL
-    """jmmrec models lists them; its own options are --model.OPTION."""
+    """jmmrec models lists them, FILE.py:CLASS is one of yours; its own options are --model.OPTION."""
     knock_out: options.Words = ()
     """Modalities to knock out; default all."""
     ways: options.Words = ("permuted", "noise", "constant", "absent")
@@ -76,17 +75,17 @@ def _model_of(argv: list[str]) -> str:
 
 def _options_of(name: str) -> Any:
     """What the command is parsed into: its own options, those of training, and those of the model."""
-    from jmmrec.models import MODELS
+    from jmmrec.models import class_of
     from jmmrec.train import TrainConfig
 
-    check_choice("model", name, MODELS)
-    training, model = options.arguments(TrainConfig), options.arguments(MODELS[name])
+    cls = class_of(name)
+    training, model = options.arguments(TrainConfig), options.arguments(cls)
     fields: list[Any] = [
         ("common", Annotated[Audit, tyro.conf.arg(name="")]),
         (
             "config",
             Annotated[training, tyro.conf.arg(name="")],
-            dataclasses.field(default=training(**MODELS[name].training)),
+            dataclasses.field(default=training(**cls.training)),
         ),
         ("own", Annotated[model, tyro.conf.arg(name="model")], dataclasses.field(default=model())),
     ]

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import re
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -74,7 +75,7 @@ def texts(cls: type) -> dict[str, str]:
     name = "|".join(sorted((f.name for f in dataclasses.fields(cls)), key=len, reverse=True))
     heads = list(re.finditer(rf"(?:^|(?<=[.;] ))((?:{name})(?:, (?:{name}))*): ", section))
     found = {}
-    for head, after in zip(heads, [*heads[1:], None], strict=True):
+    for head, after in zip(heads, [*heads[1:], None], strict=False):
         text = section[head.end() : after.start() if after else None].strip()
         found |= dict.fromkeys(head[1].split(", "), text)
     return found
@@ -92,14 +93,15 @@ def arguments(cls: type, *, omit: Sequence[str] = (), rename: dict[str, str] | N
     >>> arguments(SyntheticConfig, omit=["seed"])().n_users
     600
     """
-    about, rename = texts(cls), rename or {}
+    about, rename, kinds = texts(cls), rename or {}, typing.get_type_hints(cls)
     fields = []
     for f in dataclasses.fields(cls):
         if f.name not in omit:
-            option = tyro.conf.arg(help=about.get(f.name, ""), name=rename.get(f.name))
-            kind: Any = arguments(f.type) if isinstance(f.type, type) and dataclasses.is_dataclass(f.type) else f.type
+            option, kind = tyro.conf.arg(help=about.get(f.name, ""), name=rename.get(f.name)), kinds[f.name]
+            group = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+            kind = arguments(kind) if group else kind
             shape: Any = Annotated[kind, option, SHAPES[kind]] if kind in SHAPES else Annotated[kind, option]
-            default = f.default if kind is f.type else kind()
+            default = kind() if group else f.default
             fields.append((f.name, shape, dataclasses.field(default=default)))
     made = dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
     made.__doc__ = (cls.__doc__ or "").strip().splitlines()[0]

@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 from jmmrec.cli import missing, options
-from jmmrec.errors import ConfigError, check_choice
+from jmmrec.errors import ConfigError
 
 ABOUT = "Trains a model with many settings, chooses on valid, and says what choosing on test would have claimed."
 
@@ -36,7 +36,7 @@ class Search:
     """What to search."""
 
     model: tyro.conf.Positional[str]
-    """jmmrec models lists them."""
+    """jmmrec models lists them; FILE.py:CLASS is one of your own."""
     data: str
     """Data set: folder, interaction file, or synthetic."""
     over: tuple[str, ...] = ()
@@ -73,16 +73,16 @@ def run(argv: list[str]) -> int:
       JmmrecError: bad options or data, another search's folder, or training diverged.
     """
     given = options.parse(Search, argv, "jmmrec search", ABOUT)
-    from jmmrec.models import MODELS
+    from jmmrec.models import make, name_of
     from jmmrec.retrieval import parse_metric
 
-    check_choice("model", given.model, MODELS)
+    short = name_of(make(given.model))
     parse_metric(given.metric)
     if given.grid == bool(given.over):
         raise ConfigError("say what to search: either --over with options and their values, or --grid for MDVT's.")
     _check_asked(given)
     data = given.hiding.apply(given.reading.load(given.data))
-    out = given.out or Path("runs", f"{data.name}-{given.model}-{'grid' if given.grid else 'search'}")
+    out = given.out or Path("runs", f"{data.name}-{short}-{'grid' if given.grid else 'search'}")
     found = _grid(given, data, out) if given.grid else _search(given, data, out)
     best = "" if given.grid else f"; the best: {found.best.result.folder}"
     claims = (found.claims(given.metric),) if len(data.test) else ()

@@ -12,7 +12,7 @@ import tyro
 
 from jmmrec.cli import missing, options
 from jmmrec.cli.main import STOPPED
-from jmmrec.errors import CheckpointError, ConfigError, check_choice
+from jmmrec.errors import CheckpointError, ConfigError
 
 ABOUT = "Trains a model, keeps what was best on valid, evaluates it on valid and test."
 
@@ -80,28 +80,27 @@ def run(argv: list[str]) -> int:
 
 def _options_of(name: str) -> Any:
     """What `jmmrec train NAME` is parsed into: options of reading, training, warm-up, model and combinators."""
-    from jmmrec.models import MODELS
+    from jmmrec.models import class_of
     from jmmrec.train import Amr, Mdvt, TrainConfig, WarmupConfig
 
-    flat = tyro.conf.arg(name="")
+    flat, cls = tyro.conf.arg(name=""), class_of(name)
     groups = {
         "warmup": options.arguments(WarmupConfig, rename={"strategy": "warmup"}),
         "config": options.arguments(TrainConfig),
-        "model": options.arguments(MODELS[name]),
+        "model": options.arguments(cls),
         "mdvt": options.arguments(Mdvt, omit=("backbone", "active", "taken")),
         "amr": options.arguments(Amr, omit=("backbone",)),
     }
-    shapes: Any = {name: Annotated[cls, flat] if name in ("warmup", "config") else cls for name, cls in groups.items()}
-    defaults = {name: cls() for name, cls in groups.items()} | {"config": groups["config"](**MODELS[name].training)}
+    shapes: Any = {name: Annotated[one, flat] if name in ("warmup", "config") else one for name, one in groups.items()}
+    defaults = {name: made() for name, made in groups.items()} | {"config": groups["config"](**cls.training)}
     fields = [(part, shapes[part], dataclasses.field(default=default)) for part, default in defaults.items()]
     return dataclasses.make_dataclass("Train", [("common", Annotated[Common, flat]), *fields], frozen=True)
 
 
 def _fresh(name: str, argv: list[str]) -> int:
-    from jmmrec.models import MODELS, make
+    from jmmrec.models import make, name_of
     from jmmrec.train import TrainConfig, WarmupConfig, with_amr, with_mdvt
 
-    check_choice("model", name, MODELS)
     given = options.parse(_options_of(name), argv, f"jmmrec train {name}", ABOUT)
     common, mdvt, amr = given.common, options.changed(given.mdvt), options.changed(given.amr)
     model = make(name, **options.values(given.model))
@@ -116,6 +115,7 @@ def _fresh(name: str, argv: list[str]) -> int:
     ):
         if asked and not on:
             raise ConfigError(f"--{kind}.{next(iter(asked)).replace('_', '-')} was given but {fix}.")
+    short = name_of(model)
     if common.adversarial:
         model = with_amr(model, **amr)
     if warmup.strategy != "none":
@@ -130,7 +130,7 @@ def _fresh(name: str, argv: list[str]) -> int:
     data = common.hiding.apply(common.reading.load(common.data))
     data = data.all_in_train() if common.all_data else data
     arguments = {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": common.seeds}
-    folder = common.out or _unused(f"{data.name}-{name}")
+    folder = common.out or _unused(f"{data.name}-{short}")
     return _carry_out(common.running, folder, arguments | {"resume": common.resume})
 
 
@@ -167,7 +167,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
     try:
         source, steps, warmup = record["data"]["source"], record["data"].get("steps", ()), record["warmup"]
         settings: dict[str, Any] = {
-            "model": model_from(record["model"]),
+            "model": model_from(record["model"], record.get("model_class")),
             "warmup": WarmupConfig(**warmup),
             "config": TrainConfig(**record["config"]),
             "seeds": record["seeds"],

@@ -18,7 +18,7 @@ from jmmrec.models.mmgcn import MmGcn
 from jmmrec.models.mmssl import Mmssl
 from jmmrec.models.ncl import Ncl
 from jmmrec.models.ngcf import Ngcf
-from jmmrec.models.registry import MODELS, as_backbone, make, name_of, varied
+from jmmrec.models.registry import MODELS, as_backbone, class_of, make, name_of, varied
 from jmmrec.models.sgl import Sgl
 from jmmrec.models.slmrec import SlmRec
 from jmmrec.models.vbpr import Vbpr
@@ -26,5 +26,5 @@ from jmmrec.models.vbpr import Vbpr
 __all__ = [
     "MODELS", "Backbone", "Batch", "Bm3", "BprMf", "Card", "Ci2mg", "Dragon", "Encoded", "Freedom", "Grcn", "Hccf",
     "Lattice", "LgmRec", "LightGcn", "LightGcnM", "Mgcn", "MmGcn", "Mmgcl", "Mmssl", "Ncl", "Ngcf", "Sgl", "SlmRec",
-    "Vbpr", "as_backbone", "make", "name_of", "varied",
+    "Vbpr", "as_backbone", "class_of", "make", "name_of", "varied",
 ]  # fmt: skip

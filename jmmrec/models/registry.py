@@ -1,4 +1,4 @@
-"""Backbones by name. A backbone of your own needs no entry here: pass the object itself."""
+"""Backbones by name. One of your own needs no entry here: pass the object itself, or call it `FILE.py:CLASS`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ from jmmrec.models.mmgcn import MmGcn
 from jmmrec.models.mmssl import Mmssl
 from jmmrec.models.ncl import Ncl
 from jmmrec.models.ngcf import Ngcf
+from jmmrec.models.own import own_class
 from jmmrec.models.sgl import Sgl
 from jmmrec.models.slmrec import SlmRec
 from jmmrec.models.vbpr import Vbpr
@@ -51,8 +52,23 @@ MODELS: dict[str, type] = {
 }
 
 
+def class_of(name: str) -> type:
+    """The class of a name: a registered one, or `FILE.py:CLASS` or `PACKAGE.MODULE:CLASS` of one's own.
+
+    Raises:
+      ConfigError: an unknown name, or see `own_class`.
+
+    >>> class_of("lightgcn").__name__
+    'LightGcn'
+    """
+    if ":" in name:
+        return own_class(name)
+    check_choice("model", name, MODELS)
+    return MODELS[name]
+
+
 def make(name: str, **options: Any) -> Backbone:
-    """The named backbone with these options.
+    """The named backbone, see `class_of`, with these options.
 
     Raises:
       ConfigError: unknown name or option, or a value outside its range.
@@ -60,10 +76,10 @@ def make(name: str, **options: Any) -> Backbone:
     >>> make("lightgcn", n_layers=2).n_layers
     2
     """
-    check_choice("model", name, MODELS)
-    check_names(name, options, sorted(field.name for field in dataclasses.fields(MODELS[name])))
-    check_types(MODELS[name], options)
-    return MODELS[name](**options)
+    cls = class_of(name)
+    check_names(name, options, sorted(field.name for field in dataclasses.fields(cls)))
+    check_types(cls, options)
+    return cls(**options)
 
 
 def check_backbone(model: object) -> None:

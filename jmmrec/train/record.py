@@ -17,7 +17,8 @@ from typing import Any
 import jax
 
 from jmmrec.errors import CheckpointError, ConfigError
-from jmmrec.models import MODELS, Backbone, make, name_of
+from jmmrec.models import MODELS, Backbone, class_of, make, name_of
+from jmmrec.models.own import named
 from jmmrec.train.adversarial import Amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.lane import Lane
@@ -116,15 +117,38 @@ def full_name(model: Backbone) -> str:
     return "+".join([name_of(innermost(model)[0]), *wrappings(model)])
 
 
-def model_from(record: dict[str, Any]) -> Backbone:
-    """The inverse of `model_record`, for registered backbones.
+def class_record(model: Backbone) -> dict[str, str]:
+    """Where the class of a backbone of one's own is found again; empty for registered ones and those of a notebook.
+
+    >>> from jmmrec.models import BprMf
+    >>> class_record(BprMf())
+    {}
+    """
+    inner = innermost(model)[0]
+    where = None if type(inner) in MODELS.values() else named(inner)
+    return {} if where is None else {"model_class": where}
+
+
+def model_from(record: dict[str, Any], where: str | None = None) -> Backbone:
+    """The inverse of `model_record`.
+
+    Args:
+      where: what `class_record` said of it.
 
     Raises:
-      ConfigError: the record names a backbone that is not registered.
+      ConfigError: the record names a backbone that is not registered, and its class cannot be found.
     """
-    if record["name"] not in MODELS:
-        raise ConfigError(f"the run's model {record['name']!r} is not one of jmmrec's; pass the model object itself.")
-    backbone = make(record["name"], **_tuples(record["options"]))
+    name = record["name"]
+    if name not in MODELS:
+        fix = "pass the model object itself"
+        if where is None:
+            raise ConfigError(f"the run's model {name!r} is not one of jmmrec's; {fix}.")
+        try:
+            class_of(where)
+        except ConfigError as error:
+            raise ConfigError(f"the run's model {name!r} is gone: {str(error).rstrip('.')}; or {fix}.") from error
+        name = where
+    backbone = make(name, **_tuples(record["options"]))
     for kind, cls in COMBINATORS.items():
         if kind in record:
             backbone = cls(backbone, **_tuples(record[kind]))

@@ -1,0 +1,135 @@
+"""A backbone in a file of one's own, by its name: on the command line, in run folders, in the experiments."""
+
+import csv
+import json
+import pathlib
+import re
+
+import pytest
+
+import jmmrec
+from experiments import baselines, below_lightgcn
+from experiments.ci2mg import study, table2
+from experiments.mdvt import grid, table3
+from experiments.mdvt import study as mdvt
+from experiments.mdvt import table2 as six
+from jmmrec.cli import main
+from jmmrec.data import SyntheticConfig, save, synthesize
+from jmmrec.errors import ConfigError
+from jmmrec.models import LightGcn, make
+from jmmrec.train.record import RunFolder
+
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
+SHORT = ("--epochs", "2", "--batch-size", "64", "--quiet", "--model.embed-dim", "4")
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A folder with a data set, and the backbone of the page in a file of its own."""
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
+    (tmp_path / "mine.py").write_text("from __future__ import annotations\n" + code.partition("\nresult = ")[0])
+    config = SyntheticConfig(n_users=40, n_items=30, interactions_per_user=8, name="shop")
+    save(synthesize(config).dataset.select("image"), tmp_path / "shop")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_on_the_command_line(place: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "mine.py:Mine", "--data", "shop", *SHORT, "--warmup", "dynamic"]) == 0
+    run = place / "runs" / "shop-Mine-1"
+    record = json.loads((run / "run.json").read_text())
+    assert (record["model"]["name"], record["model_class"]) == ("Mine", f"{place / 'mine.py'}:Mine")
+    said = capsys.readouterr().out
+    assert "Mine+mdvt" in said
+    assert main(["train", "--resume", str(run), "--epochs", "3", "--quiet"]) == 0
+    assert main(["evaluate", str(run)]) == 0
+    assert main(["recommend", str(run), "--k", "2", "--out", "lists.csv"]) == 0
+    assert jmmrec.open_run(run).model.backbone == make("mine.py:Mine", embed_dim=4)
+    over = ["--over", "model.embed_dim=2,4", "--fixed", "config.epochs=1", "--quiet"]
+    assert main(["search", "mine.py:Mine", "--data", "shop", *over]) == 0
+    assert "runs/shop-Mine-search/trial-000" in capsys.readouterr().out
+    assert main(["data", "audit-modalities", "shop", "--model", "mine.py:Mine", "--epochs", "1", "--seeds", "0:2",
+                 "--ways", "permuted", "--model.embed-dim", "4", "--quiet"]) == 0  # fmt: skip
+
+
+def test_a_run_whose_file_is_gone(place: pathlib.Path) -> None:
+    jmmrec.fit("mine.py:Mine", "shop", epochs=1, out="run", quiet=True)
+    RunFolder("run").update(model_class="gone.py:Mine")
+    with pytest.raises(ConfigError, match=r"'Mine' is gone: there is no gone.py; .*; or pass the model object itself"):
+        jmmrec.open_run("run")
+    model = make("mine.py:Mine")
+    assert jmmrec.open_run("run", model=model).model == model
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mine.py:Yours", "mine.py has no class 'Yours'; it has Mine"),
+        ("yours.py:Mine", "there is no yours.py; name the file that holds your backbone, as FILE.py:CLASS"),
+        ("no.such:Mine", "no.such cannot be loaded: ModuleNotFoundError: No module named 'no'"),
+        ("broken.py:Mine", r"broken.py cannot be loaded: ZeroDivisionError: division by zero, line 2"),
+        ("half.py:Half", "half.py:Half is no backbone: it has no loss"),
+        ("half.py:Plain", "half.py:Plain is no backbone: it is no dataclass"),
+        ("half.py:Wanting", "half.py:Wanting: option depth has no default"),
+    ],
+)
+def test_names_that_lead_nowhere(
+    name: str, words: str, place: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "broken.py").write_text("import jax\n1 / 0\n")
+    (place / "half.py").write_text(
+        "import dataclasses\nfrom jmmrec.models import Backbone, LightGcn\n"
+        "class Plain(Backbone):\n    prepare = init = encode = loss = lambda self: None\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Half(Backbone):\n    prepare = init = encode = lambda self: None\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Wanting(Plain):\n    depth: int\n"
+    )
+    with pytest.raises(ConfigError, match=words):
+        make(name)
+    assert main(["train", name, "--data", "shop"]) == 2
+    assert re.search(words, capsys.readouterr().err)
+
+
+def test_a_class_that_can_be_imported_is_found_again(place: pathlib.Path) -> None:
+    assert type(make("jmmrec.models.lightgcn:LightGcn")) is LightGcn
+
+
+def rows(file: pathlib.Path) -> list[dict[str, str]]:
+    """A table of results."""
+    with open(file, encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+def test_in_the_experiments_on_data_of_ones_own(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = place / "results"
+    for script in (study, mdvt, baselines, grid):
+        monkeypatch.setattr(script, "RESULTS", results)
+    command = ["--data", "shop", "--runs", "runs", "--seeds", "0:1", "--models"]
+    six.run([*command, "mine.py:Mine", "--epochs", "2", "--jobs", "1"])  # in a process of its own
+    found = rows(results / "mdvt_table2.csv")
+    assert {(row["data"], row["model"]) for row in found} == {("shop", "Mine")}
+    assert [row["row"] for row in found[::4]] == ["backbone", "+MDVT (S)", "+MDVT (D)", "+MDVT (H)"]
+    assert "## shop, Mine\n\n39 users; all its modalities;" in (results / "mdvt_table2.md").read_text()
+    assert (place / "runs" / "shop-Mine-mdvt-epoch-2epochs-seed0").is_dir()
+    masks = ["--protocol", "same_items", "--epochs", "1", "--jobs", "0"]
+    table2.run([*command, "mine.py:Mine", "LightGCN", *masks])
+    assert list(dict.fromkeys(row["model"] for row in rows(results / "ci2mg_table2_same_items0.csv"))) == [
+        "LightGCN",
+        "Mine",
+    ]
+    grid.run([*command, "mine.py:Mine", "--epochs", "1", "--lams", "0.2", "--ns", "1", "--jobs", "0"])
+    assert {row["model"] for row in rows(results / "mdvt_grid.csv")} == {"Mine"}
+    with pytest.raises(SystemExit, match="add those of shop to DATA"):
+        table3.run([*command, "mine.py:Mine", "--epochs", "1", "--jobs", "0"])
+
+
+def test_what_the_experiments_refuse(place: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for script, name, words in (
+        (six.run, "mine.py:Yours", "mine.py has no class 'Yours'"),
+        (six.run, "mine", "there is no 'mine' here; there are bpr, vbpr"),
+        (below_lightgcn.main, "mine.py:Mine", "there is no 'mine.py:Mine' here"),
+    ):
+        with pytest.raises(SystemExit):
+            script(["--data", "shop", "--models", name])
+        assert words in capsys.readouterr().err
