@@ -56,7 +56,8 @@ def fit(
     """Trains a model, with or without virtual triplets, and keeps what was best on valid.
 
     Args:
-      model: a name (`freedom`) or a backbone, one of your own too. data: a data set, or what `jmmrec.load` takes.
+      model: a name (`freedom`, or `mine.py:Mine` of a file of your own) or a backbone, one of your own too.
+      data: a data set, or what `jmmrec.load` takes.
       warmup: `none`, `static`, `dynamic`, `hybrid`, `all`, or a `WarmupConfig`; anything but `none` adds MDVT.
       mdvt: options of `Mdvt`, e.g. {"n": 4, "lam": 0.2}. seeds: one run each, in one vmapped
         program, or in programs of `seeds_per_program`; where branches are searched (static with several thresholds,

@@ -41,7 +41,10 @@ def run(argv: list[str]) -> int:
         for row in rows:
             row.insert(5, _count(row[0], data))
     options.show(Table("", tuple(columns), tuple(map(tuple, rows)), (LETTERS,)))
-    options.show("Each with virtual triplets: --warmup static|dynamic|hybrid. Options: jmmrec train MODEL --help.")
+    options.show(
+        "Each with virtual triplets: --warmup static|dynamic|hybrid. Options: jmmrec train MODEL --help. "
+        "A backbone of your own: FILE.py:CLASS in place of MODEL."
+    )
     return 0
 
 

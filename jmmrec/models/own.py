@@ -56,7 +56,10 @@ def named(model: Backbone) -> str | None:
 
 def _loaded(where: str) -> ModuleType:
     try:
-        return _of_file(str(Path(where).resolve())) if where.endswith(".py") else importlib.import_module(where)
+        if not where.endswith(".py"):
+            return importlib.import_module(where)
+        path = Path(where).resolve()
+        return _of_file(str(path), path.stat().st_mtime_ns)
     except JmmrecError:
         raise
     except FileNotFoundError as error:
@@ -68,8 +71,8 @@ def _loaded(where: str) -> ModuleType:
 
 
 @functools.cache  # a class is static under jit: loaded twice it would be another one
-def _of_file(path: str) -> ModuleType:
-    """The file as a module of that name, under which dataclasses and pickles look it up."""
+def _of_file(path: str, written: int) -> ModuleType:
+    """The file, as it was written then, as a module of its path, where dataclasses and pickles look it up."""
     spec = importlib.util.spec_from_file_location(path, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pathlib
 import re
 
@@ -89,6 +90,15 @@ def test_names_that_lead_nowhere(
         make(name)
     assert main(["train", name, "--data", "shop"]) == 2
     assert re.search(words, capsys.readouterr().err)
+
+
+def test_a_file_that_was_edited_is_read_again(place: pathlib.Path) -> None:
+    before = make("mine.py:Mine")
+    assert make("mine.py:Mine") == before
+    file = place / "mine.py"
+    file.write_text(file.read_text().replace("embed_dim: int = 64", "embed_dim: int = 32"))
+    os.utime(file, (1, 1))  # however coarse the clock is
+    assert make("mine.py:Mine").embed_dim == 32
 
 
 def test_a_class_that_can_be_imported_is_found_again(place: pathlib.Path) -> None:
