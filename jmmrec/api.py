@@ -312,6 +312,8 @@ def evaluate(
     elif data is not None:
         dataset = data_of(data_record(result.dataset), data, f"this run of {result.name}")
         result = dataclasses.replace(result, dataset=dataset)
+    if options.get("strategy") == "best":
+        options["strategy"] = result.best_strategy
     found = result.evaluate(split, mask, **options)
     if result.folder:
         run = RunFolder(result.folder)

@@ -75,7 +75,8 @@ class Result:
         """Metrics on a split, see `jmmrec.train.evaluate_split`.
 
         Args:
-          strategy: of a search, another outcome than the chosen one, e.g. `none` for the backbone alone.
+          strategy: of a search, another outcome than the chosen one, e.g. `none` for the backbone alone, or `best`, see
+            `best_strategy`.
 
         Raises:
           ConfigError: unknown split, mask or strategy. DataError: nobody to ask.
@@ -84,7 +85,17 @@ class Result:
         options.setdefault("memory", self.config.rank_memory)
         return evaluate_split(self.model, _best(lanes), self.static, self.dataset, split=split, mask=mask, **options)
 
+    @property
+    def best_strategy(self) -> str | None:
+        """The outcome of a search with the best valid score over its seeds, the backbone alone (`none`) among them.
+
+        The first of equals; None where nothing was searched.
+        """
+        scores = {name: sum(lane.best_score for lane in lanes.values()) for name, lanes in self.outcomes.items()}
+        return max(scores, key=scores.__getitem__, default=None)
+
     def _outcome(self, strategy: str | None) -> Mapping[int, Lane]:
+        strategy = self.best_strategy if strategy == "best" else strategy
         if strategy is None:
             return self.lanes
         if strategy not in self.outcomes:

@@ -31,7 +31,7 @@ class Evaluate:
     metrics: options.Words = ("recall", "ndcg", "precision", "map", "hitrate", "mrr")
     """Which to compute; coverage, novelty and popularity_lift are shown as well, unless some of them are named."""
     strategy: str | None = None
-    """Of a search, another outcome than the chosen one, e.g. none."""
+    """Of a search, another outcome than the chosen one, e.g. none; best: the best on valid, the backbone among them."""
     sparsity: bool = False
     """Also by the number of training interactions of a user."""
     groups: bool = False
@@ -66,11 +66,12 @@ def run(argv: list[str]) -> int:
         raise ConfigError(
             f"{given.metrics[0]} is of all lists together; groups of users or items need e.g. recall, too."
         )
+    strategy = result.best_strategy if given.strategy == "best" else given.strategy
     found = api.evaluate(
-        result, split=given.split, mask=given.mask, ks=ks, metrics=given.metrics, strategy=given.strategy,
+        result, split=given.split, mask=given.mask, ks=ks, metrics=given.metrics, strategy=strategy,
         cold_users=given.cold_users,
     )  # fmt: skip
-    name = f"{result.name}{f', {given.strategy}' if given.strategy else ''} on {label(result.dataset)}"
+    name = f"{result.name}{f', {strategy}' if strategy else ''} on {label(result.dataset)}"
     tables = {"": by_k(found, ks, name)}
     if given.sparsity:
         tables["-sparsity"] = _by_sparsity(found, ks, each)

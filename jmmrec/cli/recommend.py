@@ -34,7 +34,8 @@ class Recommend:
     seed: int | None = None
     """Which of the run's seeds; default the first."""
     strategy: str | None = None
-    """Of a warm-up search: static, dynamic, hybrid, or none for the backbone alone; default the last one tried."""
+    """Of a warm-up search: static, dynamic, hybrid, none for the backbone alone, or best, the best of them on valid;
+    default the last one tried."""
     again: bool = False
     """Also recommend what a user has in train or valid."""
     out: Path | None = None
@@ -56,6 +57,8 @@ def run(argv: list[str]) -> int:
     users = _ids("users", given.users, given.users_file)
     items = _ids("items", given.items, given.items_file)
     result = given.moved.open(given.run)
+    strategy = result.best_strategy if given.strategy == "best" else given.strategy
+    name = f"{result.name}{f', {strategy}' if strategy else ''}"
     everybody = users is None and given.out is None
     asked = result.dataset.user_ids[:SHOWN].tolist() if everybody else users
     found = result.recommend(
@@ -63,15 +66,15 @@ def run(argv: list[str]) -> int:
         given.k,
         items="trained" if given.items == ("trained",) else items,
         seed=given.seed,
-        strategy=given.strategy,
+        strategy=strategy,
         again=given.again,
         skip_unknown=given.skip_unknown,
     )
     if given.out:
         path = found.save(given.out)
-        options.show(f"Top {given.k} of {len(found.users):,} users written to {path}.", *found.remarks)
+        options.show(f"Top {given.k} of {name} for {len(found.users):,} users written to {path}.", *found.remarks)
         return 0
-    options.show(found.table(len(found.users), f"Top {given.k} of {result.name} on {result.dataset.name}"))
+    options.show(found.table(len(found.users), f"Top {given.k} of {name} on {result.dataset.name}"))
     if everybody and result.dataset.n_users > SHOWN:
         options.show(f"{result.dataset.n_users - SHOWN} more users: name them with --users, or write all with --out.")
     return 0

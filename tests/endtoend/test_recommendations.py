@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 
+import jax
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -114,3 +115,20 @@ def test_numbers_as_ids() -> None:
     result = jmmrec.fit("bpr", synthesize(SMALL).dataset, epochs=1, quiet=True)
     found = result.recommend([3], k=24, items=range(24))
     assert found.items.dtype.kind == "i" and (found.items[0, found.lengths[0] :] == -1).all()
+
+
+def test_the_best_of_a_search_on_valid(result: Result, tmp_path: pathlib.Path) -> None:
+    """The strategy asked for may be worse than the backbone: `best` is whichever is ahead on valid."""
+    assert result.best_strategy is None
+    assert (result.recommend(["u0"], strategy="best").items == result.recommend(["u0"]).items).all()
+    (lane,) = result.lanes.values()
+    worse = dataclasses.replace(lane, best=jax.tree.map(lambda leaf: -leaf[::-1], lane.best), best_score=0.0)
+    searched = dataclasses.replace(result, outcomes={"none": {0: lane}, "hybrid": {0: worse}}, lanes={0: worse})
+    assert searched.best_strategy == "none"
+    one, other = searched.recommend(["u0"], strategy="best"), searched.recommend(["u0"])
+    assert (one.items == result.recommend(["u0"]).items).all() and (one.items != other.items).any()
+    assert searched.evaluate(strategy="best").mean == result.evaluate().mean
+    run = jmmrec.save_run(searched, tmp_path / "run")
+    assert jmmrec.evaluate(dataclasses.replace(searched, folder=run), strategy="best").mean == result.evaluate().mean
+    assert json.loads((run / "run.json").read_text())["evaluations"][0]["strategy"] == "none"
+    assert (run / "per_user-test-train-none.npz").exists()
