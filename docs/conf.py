@@ -17,7 +17,7 @@ html_theme = "furo"
 html_title = f"jmmrec {release}"
 exclude_patterns = ["_build", "api/modules.rst"]
 
-nb_execution_mode = "cache"  # the tutorial runs when it has changed, or the environment is new
+nb_execution_mode = "cache"  # the tutorial runs where there is no output yet, or another tutorial's
 nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_output_stderr = "remove"

@@ -28,11 +28,13 @@ from experiments.shelf import (
     RESULTS,
     called,
     carry_out,
+    filed,
     load,
     modalities,
     options,
     places,
     provenance,
+    runs_of,
     short,
     write_page,
     write_rows,
@@ -51,7 +53,7 @@ def train(folder: str, model: str, seed: int, data: str, runs: str) -> str:
     import jmmrec
     from jmmrec.train.record import RunFolder
 
-    out = RunFolder(Path(runs) / f"{folder}-{short(model)}-seed{seed}")
+    out = RunFolder(Path(runs) / f"{folder}-{filed(model)}-seed{seed}")
     if not (out.exists and out.read()["status"] == "finished"):
         jmmrec.fit(
             model, load(folder, data), seeds=(seed,), seeds_per_program=1, checkpoint_seconds=60, out=out.path,
@@ -82,11 +84,11 @@ def trained(folder: str, runs: Path, own: Sequence[str] = ()) -> dict[str, dict[
     from jmmrec.train.record import RunFolder
 
     found: dict[str, dict[str, Any]] = {mask: {} for mask in MASKS}
-    for model in (*MODELS, *map(short, own)):
-        folders = [RunFolder(path) for path in sorted(runs.glob(f"{folder}-{model}-seed*"))]
+    for model in (*MODELS, *own):
+        folders = [RunFolder(path) for path in sorted(runs.glob(f"{folder}-{filed(model)}-seed*"))]
         results = [jmmrec.open_run(f.path) for f in folders if f.exists and f.read()["status"] == "finished"]
         for mask in MASKS if results else ():
-            found[mask][model] = merge_seeds([result.evaluate(mask=mask, **OPTIONS) for result in results])
+            found[mask][short(model)] = merge_seeds([result.evaluate(mask=mask, **OPTIONS) for result in results])
     return found
 
 
@@ -147,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jmmrec.models import MODELS
 
     root, folders = places(given.data, given.only, FOLDERS)
+    given.runs = runs_of(given.runs, root, folders)
     jobs = [
         (folder, model, seed, root, given.runs)
         for seed in given.seeds

@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import hashlib
 import importlib.util
+import itertools
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -28,12 +30,20 @@ DATA = {
 
 
 def load(folder: str, data: str) -> Any:
-    """A data set with all its modalities; one of your own is read as `jmmrec.load` finds it."""
+    """A data set with all its modalities; one of your own is read as `jmmrec.load` finds it.
+
+    Raises:
+      SystemExit: it is not there, or cannot be read.
+    """
     import jmmrec
+    from jmmrec.errors import JmmrecError
 
     name = folder.removeprefix("amazon_")
     several = (Path(data) / folder / f"{name}_random_split.inter").exists()  # a second split, of other papers
-    return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=DATA.get(folder))
+    try:
+        return jmmrec.load(Path(data) / folder, inter=name if several else None, modalities=DATA.get(folder))
+    except JmmrecError as error:
+        raise SystemExit(f"{error} --data names a folder with {', '.join(DATA)}, or one data set.") from error
 
 
 def modalities(folder: str) -> str:
@@ -52,6 +62,18 @@ def short(model: str) -> str:
     ('freedom', 'Mine')
     """
     return model.rpartition(":")[2]
+
+
+def filed(model: str) -> str:
+    """What run folders call a model: one of your own by its code as well, so that another version is another run.
+
+    >>> filed("freedom")
+    'freedom'
+    """
+    from jmmrec.models import class_of
+    from jmmrec.models.own import source_digest
+
+    return f"{short(model)}-{source_digest(class_of(model))[:8]}" if ":" in model else model
 
 
 def _one_of(known: Sequence[str], own: bool) -> Callable[[str], str]:
@@ -99,7 +121,7 @@ def options(
     parser.add_argument(
         "--data",
         default=os.environ.get("JMMREC_DATA", "../shared/data"),
-        help="folder of data sets, or one of them, also of your own",
+        help="folder of data sets" + ", or one of them, also of your own" * own,
     )
     parser.add_argument("--runs", default=runs, help=f"folder of what is trained; default {runs}")
     parser.add_argument("--only", nargs="*", choices=list(DATA), help="data sets; default: the experiment's")
@@ -120,10 +142,27 @@ def shortened(epochs: int) -> str:
 
 
 def places(data: str, only: Sequence[str] | None, folders: Sequence[str]) -> tuple[str, list[str]]:
-    """The folder of data sets and which of them; `data` may be one of them, or one of your own."""
-    if Path(data).exists() and not any((Path(data) / folder).is_dir() for folder in DATA):
-        return str(Path(data).parent), [Path(data).name]
-    return data, list(only or folders)
+    """The folder of data sets and which of them; `data` may be one of them, or one of your own.
+
+    Raises:
+      SystemExit: one data set, and others asked for.
+    """
+    whole = Path(data).resolve()
+    if not whole.exists() or any((whole / folder).is_dir() for folder in DATA):
+        return data, list(only or folders)
+    if only and list(only) != [whole.name]:
+        raise SystemExit(f"--data {data} is one data set, of which --only {' '.join(only)} is none; leave --only out.")
+    return str(whole.parent), [whole.name]
+
+
+def runs_of(runs: str, data: str, folders: Sequence[str]) -> str:
+    """Where runs lie: those of data of your own by themselves, and anew when a file there has changed."""
+    own = [Path(data) / folder for folder in folders if folder not in DATA]
+    if not own:
+        return runs
+    files = [file for path in own for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    told = repr([(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()])
+    return str(Path(runs) / f"{own[0].name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}")
 
 
 def check_figures() -> None:
@@ -235,10 +274,9 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     if not rows:
         raise SystemExit("nothing is finished yet; run it without --report, or with a larger budget.")
     new = {_subject(row): int(row.get("seeds", 0)) for row in rows}
-    lost = [row for row in _standing(path) if new.get(_subject(row), -1) < int(row.get("seeds", 0))]
-    if lost:
+    if lost := _lost(path, new):
         what = ", ".join(filter(None, _subject(lost[0])))
-        kept, path = path, path.with_stem(f"{path.stem}-selection")
+        kept, path = path, path.with_stem(f"{path.stem}-selection{_free(path, new)}")
         print(f"{kept.name} has {what}, of which fewer seeds or none are here, and is kept; this goes to {path.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
@@ -248,6 +286,17 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
         writer.writerows(rows)
     aside.replace(path)
     return path
+
+
+def _lost(path: Path, new: Mapping[tuple[str, ...], int]) -> list[dict[str, str]]:
+    """Rows of a file that have fewer seeds, or none, among the new ones."""
+    return [row for row in _standing(path) if new.get(_subject(row), -1) < int(row.get("seeds", 0))]
+
+
+def _free(path: Path, new: Mapping[tuple[str, ...], int]) -> str:
+    """What to add to a name so that no other selection is lost either: nothing, 2, 3, ..."""
+    numbers = itertools.chain([""], map(str, itertools.count(2)))
+    return next(number for number in numbers if not _lost(path.with_stem(f"{path.stem}-selection{number}"), new))
 
 
 def write_page(rows: Path, lines: Sequence[str]) -> None:

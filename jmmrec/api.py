@@ -34,7 +34,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.record import RunFolder, default_record, environment, folder_of
+from jmmrec.train.record import RunFolder, class_record, default_record, environment, folder_of
 from jmmrec.train.resume import check_same, lengthened
 from jmmrec.train.search import STRATEGIES
 from jmmrec.train.wrapper import innermost
@@ -80,12 +80,13 @@ def fit(
     backbone = as_backbone(model)
     _check_kinds(warmup, config, mdvt)
     seeds = check_seeds(seeds)
+    said = config is not None or "epochs" in options
     config = _config(backbone, config, options)
     dataset = as_dataset(data)
     warmup = WarmupConfig(warmup) if isinstance(warmup, str) else warmup
     backbone = _with_virtual(backbone, warmup, mdvt or {})
     record = run_record(backbone, warmup, config, seeds, dataset)
-    folder = _open_folder(out, resume, record, backbone)
+    folder = _open_folder(out, resume, record, backbone, longer=said)
     check_monitor(config, dataset.for_training(), warmup.searches)
     bound = trainer(backbone, dataset.for_training(), config)
     if type(innermost(backbone)[0]) not in MODELS.values():
@@ -155,14 +156,17 @@ def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, A
             raise ConfigError(f"{name} is an option of the model, not of training; give it as {kind}({name}=...).")
     if config is not None and options:
         raise ConfigError(f"both config and {', '.join(options)} were given; put everything into config.")
-    if config is None:
-        config = TrainConfig.of(model, **options)
-        if not config.judged and "epochs" not in options:
-            raise ConfigError("monitor is none, so nothing tells when to stop; say how many epochs.")
+    said = "epochs" in options if config is None else config.epochs != TrainConfig.epochs
+    config = config or TrainConfig.of(model, **options)
+    if not config.judged and not said:
+        raise ConfigError("monitor is none, so nothing tells when to stop; say how many epochs.")
     return config
 
 
-def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone) -> RunFolder | None:
+def _open_folder(
+    out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone, longer: bool
+) -> RunFolder | None:
+    """The folder to write to, if any; what stands there has to be the same run, with more epochs if `longer`."""
     out = folder_of(out)
     if out is None:
         if resume:
@@ -184,7 +188,7 @@ def _open_folder(out: str | Path | None, resume: bool, record: dict[str, Any], m
         "config": dataclasses.asdict(TrainConfig()),
     }
     now, usual = json.loads(json.dumps((record, defaults)))
-    check_same(before, now, usual, folder.path, longer=not WarmupConfig(**record["warmup"]).searches)
+    check_same(before, now, usual, folder.path, longer and not WarmupConfig(**record["warmup"]).searches)
     return folder
 
 
@@ -199,9 +203,10 @@ def _train(
 ) -> list[Lane]:
     checkpoints = Checkpoints(folder.path) if folder else None
     fresh = search.trunks(bound, seeds) if search else [bound.start(seed, warmup.policy) for seed in seeds]
-    lanes = fresh
-    if checkpoints and folder and resume and checkpoints.manifests():
-        lanes = lengthened(folder, checkpoints.load(bound), bound.config)
+    lanes = checkpoints.load(bound) if checkpoints and resume and checkpoints.manifests() else fresh
+    if folder and resume:
+        lanes = lengthened(folder, lanes, bound.config)
+        folder.update(**class_record(bound.model))  # where the class lies now
     for sentence in checkpoints.refused if checkpoints else ():
         print(f"jmmrec: {sentence} The one before it is used.", file=sys.stderr)
     if folder:
@@ -214,6 +219,8 @@ def _train(
                 for seed in seeds:
                     search.outcomes(lanes, seed)  # raises where a strategy has lost all its branches
         except DivergenceError as error:
+            if folder and folder.read()["status"] == "finished":  # with fewer epochs, and that it stays
+                raise DivergenceError(f"{error} The run in {folder.path} is what it was before.") from None
             if folder:
                 folder.update(status="diverged", reason=str(error))
                 raise DivergenceError(f"{error} The last good checkpoint is in {folder.path}.") from None

@@ -12,7 +12,7 @@ import safetensors.numpy
 from jmmrec.data import Dataset, load, replay
 from jmmrec.errors import CheckpointError, ConfigError, DataError
 from jmmrec.models import Backbone
-from jmmrec.models.registry import check_backbone
+from jmmrec.models.own import check_backbone
 from jmmrec.result import Result
 from jmmrec.train import Lane, TrainConfig, Trainer, WarmupConfig, WarmupState, checksum, trainer
 from jmmrec.train.checkpoint import pack, unpack, write_file
@@ -23,7 +23,7 @@ from jmmrec.train.record import (
     default_record,
     environment,
     folder_of,
-    model_from,
+    model_of,
     model_record,
 )
 from jmmrec.train.warmup import Never
@@ -67,8 +67,14 @@ def write_result(folder: RunFolder, result: Result) -> None:
       CheckpointError: it could not be written.
     """
     file, ends = _packed(result)
+    before = folder.read()
     write_file(folder.path / "model.safetensors", file)
-    folder.update(**ends)
+    after = before | ends | {"config": dataclasses.asdict(result.config)}
+    other = before.get("lanes", ends["lanes"]) != ends["lanes"]  # than the run was with fewer epochs
+    gone = ("lengthened_to", "evaluations") if other else ("lengthened_to",)
+    folder.write({name: value for name, value in after.items() if name not in gone})
+    for path in folder.path.glob("per_user-*.npz") if other else ():
+        path.unlink()
 
 
 def _packed(result: Result) -> tuple[bytes, dict[str, Any]]:
@@ -154,11 +160,7 @@ def open_run(
         lost = f"{record.get('reason', '')} Train it anew in another folder, with a lower learning rate"
         raise CheckpointError(f"the run in {run.path} is {status}; {lost if status == 'diverged' else what}.")
     dataset = data_of(record["data"], data, f"the run in {run.path}", missing_mask)
-    backbone = (
-        model_from(record["model"], record.get("model_class"))
-        if model is None
-        else _checked(model, record["model"], run.path)
-    )
+    backbone = model_of(record) if model is None else _checked(model, record["model"], run.path)
     config = TrainConfig(**record["config"])
     bound = trainer(backbone, dataset.for_training(), config)
     outcomes = _read_lanes(run, record, bound)
@@ -242,8 +244,9 @@ def _read_lanes(run: RunFolder, record: dict[str, Any], bound: Trainer) -> dict[
             fresh = jax.eval_shape(lambda seed=seed: bound.start(seed).train)
             best = unpack(arrays, f"{group}/{seed}/", (fresh.params, bound.model.kept(fresh.state)), path)
             if checksum(best) != about["checksum"]:
+                fix = f" Finish it with: jmmrec train --resume {run.path}" if "lengthened_to" in record else ""
                 raise CheckpointError(
-                    f"{path} is damaged: the parameters of seed {seed} are not those that were written."
+                    f"{path} is damaged: the parameters of seed {seed} are not those that were written.{fix}"
                 )
             since = about["virtual_since"]
             outcomes.setdefault(group, {})[seed] = Lane(
@@ -257,7 +260,7 @@ def _read_lanes(run: RunFolder, record: dict[str, Any], bound: Trainer) -> dict[
                 best_score=Lane.best_score if about["best_valid"] is None else about["best_valid"],
                 best_epoch=about["best_epoch"],
                 stopped=about["stopped"],
-                history=_history(lines, seed, about["lane"], since),
+                history=_history(lines, seed, about["lane"], since)[: about["epochs"]],
             )
     return outcomes
 

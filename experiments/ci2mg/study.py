@@ -18,11 +18,13 @@ from experiments.shelf import (
     called,
     carry_out,
     check_figures,
+    filed,
     load,
     modalities,
     options,
     places,
     provenance,
+    runs_of,
     short,
     shortened,
     write_page,
@@ -90,7 +92,7 @@ def run_folder(
     """Where a cell's seed is trained: a model with its defaults is one run, however a table calls it."""
     where = f"{masks.protocol}{masks.seed}-{rate:g}" if cell.features and rate is not None else "any"
     label = "-" + "".join(c if c.isalnum() else "_" for c in cell.label.lower()) if cell.options else ""
-    return Path(runs) / f"{folder}-{where}-{short(cell.model)}{label}{shortened(epochs)}-seed{seed}"
+    return Path(runs) / f"{folder}-{where}-{filed(cell.model)}{label}{shortened(epochs)}-seed{seed}"
 
 
 def train(
@@ -192,6 +194,18 @@ def asked(about: str, rates: Sequence[float], cells: Sequence[Cell]) -> argparse
     return parser
 
 
+def own_cells(models: Sequence[str], cells: Sequence[Cell]) -> list[Cell]:
+    """Rows of backbones of your own.
+
+    Raises:
+      SystemExit: one has a row's name.
+    """
+    own = [Cell(short(model), model) for model in models if ":" in model]
+    if taken := {cell.label for cell in own} & {cell.label for cell in cells}:
+        raise SystemExit(f"there is a row {min(taken)} already; call the class otherwise.")
+    return own
+
+
 def main(
     name: str,
     title: str,
@@ -216,7 +230,8 @@ def main(
     if plot:
         check_figures()
     root, sets = places(given.data, given.only, folders)
-    cells = [*cells, *(Cell(short(model), model) for model in given.models or () if ":" in model)]
+    given.runs = runs_of(given.runs, root, sets)
+    cells = [*cells, *own_cells(given.models or (), cells)]
     chosen = [cell for cell in cells if not given.models or {cell.label, cell.model} & set(given.models)]
     jobs = [
         (folder, cell, rate, masks, seed, root, given.runs, given.epochs)

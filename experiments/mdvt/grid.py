@@ -28,9 +28,11 @@ from experiments.shelf import (
     called,
     carry_out,
     check_figures,
+    filed,
     load,
     places,
     provenance,
+    runs_of,
     short,
     shortened,
     write_page,
@@ -84,13 +86,13 @@ class Job(NamedTuple):
     @property
     def where(self) -> Path:
         """The folder where it is trained."""
-        name = f"{self.folder}-{short(self.model)}-grid-{self.refresh}-{self.sizes.name}{shortened(self.epochs)}"
+        name = f"{self.folder}-{filed(self.model)}-grid-{self.refresh}-{self.sizes.name}{shortened(self.epochs)}"
         return Path(self.runs) / f"{name}-seed{self.seed}"
 
 
 def held(job: Job) -> Job:
     """The job, or that of a larger finished grid which has its cells."""
-    alike = f"{job.folder}-{short(job.model)}-grid-{job.refresh}-lam*-seed{job.seed}"
+    alike = f"{job.folder}-{filed(job.model)}-grid-{job.refresh}-lam*-seed{job.seed}"
     for mark in sorted(Path(job.runs).glob(f"{alike}/{FINISHED}")):
         about = json.loads((mark.parent / "grid.json").read_text(encoding="utf-8"))
         sizes = {name: about["grid"].get(name) for name in Sizes._fields}
@@ -198,7 +200,7 @@ def main(
     parser.add_argument("--ns", nargs="*", type=int, default=ns and list(ns), help="default: the paper's for the model")
     given = parser.parse_args(arguments)
     (root, chosen), backbones = places(given.data, given.only, ("lfm2k", "tiktok")), given.models or models
-    seeds = given.seeds
+    given.runs, seeds = runs_of(given.runs, root, chosen), given.seeds
     check_figures()
 
     def job(folder: str, model: str, seed: int) -> Job:

@@ -25,11 +25,13 @@ from experiments.shelf import (
     called,
     carry_out,
     check_figures,
+    filed,
     load,
     modalities,
     options,
     places,
     provenance,
+    runs_of,
     short,
     shortened,
     write_page,
@@ -133,7 +135,7 @@ def finished(
 def run_folder(folder: str, model: str, cell: Cell, refresh: str, seed: int, runs: str, epochs: int = EPOCHS) -> Path:
     """Where one seed of a cell is trained; shorter runs than the others' stay apart."""
     mined = "" if cell.mdvt is None else f"-{dict(cell.mdvt).get('refresh', refresh)}"
-    return Path(runs) / f"{folder}-{short(model)}-{cell.key}{mined}{shortened(epochs)}-seed{seed}"
+    return Path(runs) / f"{folder}-{filed(model)}-{cell.key}{mined}{shortened(epochs)}-seed{seed}"
 
 
 def needed(cells: Sequence[Cell]) -> list[Cell]:
@@ -307,6 +309,7 @@ def main(
     parser.add_argument("--warmup", default="", choices=("dynamic",), help="one run in place of each warm-up search")
     given = parser.parse_args(arguments)
     (root, chosen), backbones = places(given.data, given.only, folders), given.models or models
+    given.runs = runs_of(given.runs, root, chosen)
     seeds, plans = given.seeds, lone if given.warmup else list
     if plot:
         check_figures()

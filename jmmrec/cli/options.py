@@ -81,13 +81,15 @@ def texts(cls: type) -> dict[str, str]:
     return found
 
 
-def arguments(cls: type, *, omit: Sequence[str] = (), rename: dict[str, str] | None = None) -> Any:
+def arguments(
+    cls: type, *, omit: Sequence[str] = (), rename: dict[str, str] | None = None, standing: Any = None
+) -> Any:
     """A plain dataclass with the fields of `cls` for `parse`; it checks nothing, `make` does.
 
     A field that is a dataclass itself becomes a group of options, `--field.option`.
 
     Args:
-      omit: fields left out. rename: field -> option.
+      omit: fields left out. rename: field -> option. standing: one of the class, whose values are the defaults.
 
     >>> from jmmrec.data import SyntheticConfig
     >>> arguments(SyntheticConfig, omit=["seed"])().n_users
@@ -98,11 +100,12 @@ def arguments(cls: type, *, omit: Sequence[str] = (), rename: dict[str, str] | N
     for f in dataclasses.fields(cls):
         if f.name not in omit:
             option, kind = tyro.conf.arg(help=about.get(f.name, ""), name=rename.get(f.name)), kinds[f.name]
+            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            default = default if standing is None else getattr(standing, f.name)
             group = isinstance(kind, type) and dataclasses.is_dataclass(kind)
-            kind = arguments(kind) if group else kind
+            kind = arguments(kind, standing=default) if group else kind
             shape: Any = Annotated[kind, option, SHAPES[kind]] if kind in SHAPES else Annotated[kind, option]
-            default = kind() if group else f.default
-            fields.append((f.name, shape, dataclasses.field(default=default)))
+            fields.append((f.name, shape, dataclasses.field(default=kind() if group else default)))
     made = dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
     made.__doc__ = (cls.__doc__ or "").strip().splitlines()[0]
     return made

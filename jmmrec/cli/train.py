@@ -125,11 +125,14 @@ def _fresh(name: str, argv: list[str]) -> int:
     if common.all_data:
         _check_all_data(options.changed(given.config), warmup)
         config = dataclasses.replace(config, monitor="none")
-    if not config.judged and "--epochs" not in {word.partition("=")[0] for word in argv}:
-        raise ConfigError("without valid rows nothing tells when to stop; say how many epochs by --epochs.")
+    training = dataclasses.asdict(config)
+    if "--epochs" not in {word.partition("=")[0] for word in argv}:
+        if not config.judged:
+            raise ConfigError("no valid metric tells when to stop; say how many epochs by --epochs.")
+        del training["epochs"]  # a run is given more only where that is said
     data = common.hiding.apply(common.reading.load(common.data))
     data = data.all_in_train() if common.all_data else data
-    arguments = {"model": model, "data": data, "warmup": warmup, "config": config, "seeds": common.seeds}
+    arguments = {"model": model, "data": data, "warmup": warmup, "seeds": common.seeds, **training}
     folder = common.out or _unused(f"{data.name}-{short}")
     return _carry_out(common.running, folder, arguments | {"resume": common.resume})
 
@@ -158,7 +161,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
     """The arguments of `jmmrec.fit` that a run was started with."""
     from jmmrec.data import load, replay
     from jmmrec.train import TrainConfig, WarmupConfig
-    from jmmrec.train.record import RunFolder, model_from
+    from jmmrec.train.record import RunFolder, model_of
 
     found = RunFolder(folder)
     if not found.exists:
@@ -167,11 +170,12 @@ def _recorded(folder: Path) -> dict[str, Any]:
     try:
         source, steps, warmup = record["data"]["source"], record["data"].get("steps", ()), record["warmup"]
         settings: dict[str, Any] = {
-            "model": model_from(record["model"], record.get("model_class")),
+            "model": model_of(record),
             "warmup": WarmupConfig(**warmup),
-            "config": TrainConfig(**record["config"]),
             "seeds": record["seeds"],
             "resume": True,
+            **dataclasses.asdict(TrainConfig(**record["config"])),
+            "epochs": record.get("lengthened_to", record["config"]["epochs"]),
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
@@ -188,16 +192,14 @@ def _longer(arguments: dict[str, Any], epochs: int | None, folder: Path) -> dict
     Raises:
       ConfigError: fewer than it was started with, or more in a search.
     """
-    before = arguments["config"].epochs
+    before = arguments["epochs"]
     if epochs is None or epochs == before:
         return arguments
     if epochs < before:
-        raise ConfigError(
-            f"--epochs is {epochs}, but the run in {folder} was started with {before}; give more, or none."
-        )
+        raise ConfigError(f"--epochs is {epochs}, but the run in {folder} goes to {before}; give more, or none.")
     if arguments["warmup"].searches:
         raise ConfigError(f"the run in {folder} searched its warm-up within {before} epochs; start another for more.")
-    return arguments | {"config": dataclasses.replace(arguments["config"], epochs=epochs)}
+    return arguments | {"epochs": epochs}
 
 
 def _carry_out(running: Running, folder: Path, arguments: dict[str, Any]) -> int:

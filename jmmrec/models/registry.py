@@ -23,7 +23,7 @@ from jmmrec.models.mmgcn import MmGcn
 from jmmrec.models.mmssl import Mmssl
 from jmmrec.models.ncl import Ncl
 from jmmrec.models.ngcf import Ngcf
-from jmmrec.models.own import own_class
+from jmmrec.models.own import check_backbone, own_class
 from jmmrec.models.sgl import Sgl
 from jmmrec.models.slmrec import SlmRec
 from jmmrec.models.vbpr import Vbpr
@@ -50,6 +50,7 @@ MODELS: dict[str, type] = {
     "mmssl": Mmssl,
     "ci2mg": Ci2mg,
 }
+MODEL_NAMES = {cls: name for name, cls in MODELS.items()}
 
 
 def class_of(name: str) -> type:
@@ -61,10 +62,15 @@ def class_of(name: str) -> type:
     >>> class_of("lightgcn").__name__
     'LightGcn'
     """
-    if ":" in name:
-        return own_class(name)
-    check_choice("model", name, MODELS)
-    return MODELS[name]
+    if name.endswith(".py"):
+        raise ConfigError(f"{name} is a file; name the class in it as well, {name}:CLASS.")
+    if ":" not in name:
+        check_choice("model", name, MODELS)
+        return MODELS[name]
+    found = own_class(name)
+    if found.__name__ in MODELS and found not in MODELS.values():
+        raise ConfigError(f"{name}: a backbone of the library is called {found.__name__}; give the class another name.")
+    return found
 
 
 def make(name: str, **options: Any) -> Backbone:
@@ -79,25 +85,11 @@ def make(name: str, **options: Any) -> Backbone:
     cls = class_of(name)
     check_names(name, options, sorted(field.name for field in dataclasses.fields(cls)))
     check_types(cls, options)
-    return cls(**options)
-
-
-def check_backbone(model: object) -> None:
-    """Raises `ConfigError` unless it is a backbone: not a class, not a name, nothing without the protocol's methods.
-
-    >>> check_backbone(BprMf())
-    """
-    if isinstance(model, type):
-        raise ConfigError(f"model is the class {model.__name__}; give one of its kind, {model.__name__}(), or a name.")
-    if not all(callable(getattr(model, method, None)) for method in ("prepare", "init", "encode", "loss")):
-        raise ConfigError(f"model is {model!r}; give a backbone, such as LightGcn(), or an instance of your own class.")
-    try:
-        hash(model)
-    except TypeError as error:
-        kind = type(model).__name__
-        raise ConfigError(
-            f"{kind} cannot be static under jit ({error}); make it a frozen dataclass of numbers, words and tuples."
-        ) from error
+    if cls in MODELS.values():
+        return cls(**options)
+    model = cls(**_grouped(cls, options))
+    check_backbone(model)
+    return model
 
 
 def as_backbone(model: str | Backbone) -> Backbone:
@@ -129,14 +121,21 @@ def varied(model: str | Backbone, options: Mapping[str, Any]) -> Backbone:
     check_backbone(model)
     check_names(name_of(model), options, getattr(model, "__dataclass_fields__", {}))
     check_types(type(model), options)
+    whole = _grouped(model, options)
+    return dataclasses.replace(model, **whole) if whole else model  # pyright: ignore[reportArgumentType]
+
+
+def _grouped(before: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in which what is given of a group is put into the group that `before`, a dataclass or one of it, has."""
     whole = {}
     for name, one in options.items():
-        own: Any = getattr(model, name)
+        own: Any = getattr(before, name, None)
         if isinstance(one, Mapping) and dataclasses.is_dataclass(own):
-            check_names(f"{name_of(model)}'s {name}", one, type(own).__dataclass_fields__)
-            one = dataclasses.replace(own, **one)  # pyright: ignore[reportArgumentType]
+            kind = before if isinstance(before, type) else type(before)
+            check_names(f"{MODEL_NAMES.get(kind, kind.__name__)}'s {name}", one, type(own).__dataclass_fields__)
+            one = dataclasses.replace(own, **_grouped(own, one))  # pyright: ignore[reportArgumentType]
         whole[name] = one
-    return dataclasses.replace(model, **whole) if whole else model  # pyright: ignore[reportArgumentType]
+    return whole
 
 
 def name_of(model: Backbone) -> str:
@@ -145,5 +144,4 @@ def name_of(model: Backbone) -> str:
     >>> name_of(LightGcn())
     'lightgcn'
     """
-    names = {cls: name for name, cls in MODELS.items()}
-    return names.get(type(model), type(model).__name__)
+    return MODEL_NAMES.get(type(model), type(model).__name__)

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import jax
 
 from jmmrec.errors import CheckpointError, ConfigError
 from jmmrec.models import MODELS, Backbone, class_of, make, name_of
-from jmmrec.models.own import named
+from jmmrec.models.own import named, source_digest
 from jmmrec.train.adversarial import Amr
 from jmmrec.train.checkpoint import write_file
 from jmmrec.train.lane import Lane
@@ -118,37 +118,35 @@ def full_name(model: Backbone) -> str:
 
 
 def class_record(model: Backbone) -> dict[str, str]:
-    """Where the class of a backbone of one's own is found again; empty for registered ones and those of a notebook.
+    """Where the class of a backbone of one's own is found again, and of what code it is; empty for the library's.
 
     >>> from jmmrec.models import BprMf
     >>> class_record(BprMf())
     {}
     """
     inner = innermost(model)[0]
-    where = None if type(inner) in MODELS.values() else named(inner)
-    return {} if where is None else {"model_class": where}
+    where = None if type(inner) in MODELS.values() else named(inner)  # None in a notebook
+    return {} if where is None else {"model_class": where, "model_source": source_digest(type(inner))}
 
 
-def model_from(record: dict[str, Any], where: str | None = None) -> Backbone:
-    """The inverse of `model_record`.
-
-    Args:
-      where: what `class_record` said of it.
+def model_of(run: Mapping[str, Any]) -> Backbone:
+    """The model of a run's record, the inverse of `model_record` and `class_record`.
 
     Raises:
-      ConfigError: the record names a backbone that is not registered, and its class cannot be found.
+      ConfigError: a backbone of one's own whose class cannot be found, or whose code has changed.
     """
-    name = record["name"]
-    if name not in MODELS:
-        fix = "pass the model object itself"
-        if where is None:
-            raise ConfigError(f"the run's model {name!r} is not one of jmmrec's; {fix}.")
+    record, where = run["model"], run.get("model_class")
+    name, fix = record["name"], "or open the run from Python with the model object: jmmrec.open_run(RUN, model=...)"
+    if where is None and name not in MODELS:
+        raise ConfigError(f"the run's model {name!r} is not one of jmmrec's; train it by FILE.py:CLASS, {fix}.")
+    if where is not None:
         try:
-            class_of(where)
+            source = source_digest(class_of(where))
         except ConfigError as error:
-            raise ConfigError(f"the run's model {name!r} is gone: {str(error).rstrip('.')}; or {fix}.") from error
-        name = where
-    backbone = make(name, **_tuples(record["options"]))
+            raise ConfigError(f"the run's model {name!r} is gone: {str(error).rstrip('.')}; {fix}.") from error
+        if source != run.get("model_source", source):
+            raise ConfigError(f"{where} has changed since the run was trained with it; restore it, {fix}.")
+    backbone = make(where or name, **_tuples(record["options"]))
     for kind, cls in COMBINATORS.items():
         if kind in record:
             backbone = cls(backbone, **_tuples(record[kind]))

@@ -11,15 +11,23 @@ from jmmrec.train.record import RunFolder, agrees
 
 
 def check_same(before: Mapping, now: Mapping, usual: Mapping, path: Path, longer: bool = False) -> None:
-    """Raises `CheckpointError` where a run is continued with other data or options than it was started with.
+    """Raises `CheckpointError` where a run is continued with other data, code or options than it was started with.
 
     Args:
       before, now, usual: the record in the folder, the one of what is given, and defaults. longer: whether there may be
         more epochs than before.
     """
+    source = before.get("model_source")
+    if source != now.get("model_source", source):
+        raise CheckpointError(
+            f"{path} was started with another version of {before['model_class']}; restore it, or choose another folder."
+        )
+    on_its_way = before.get("lengthened_to", 0)
+    if now["config"]["epochs"] < on_its_way:
+        raise CheckpointError(f"the run in {path} is on its way to {on_its_way} epochs; give these, or more.")
     for part in ("data", "model", "warmup", "config", "seeds"):
         old, new = before.get(part), now[part]
-        if part == "config" and longer and old and old.get("epochs", 0) < new["epochs"]:
+        if part == "config" and longer and old and old["epochs"] < new["epochs"]:
             old = old | {"epochs": new["epochs"]}
         # Where the files lie may change, what is in them may not.
         if old["digest"] != new["digest"] if part == "data" and old else not agrees(old, new, usual.get(part)):
@@ -30,10 +38,10 @@ def check_same(before: Mapping, now: Mapping, usual: Mapping, path: Path, longer
 
 
 def lengthened(folder: RunFolder, lanes: Sequence[Lane], config: TrainConfig) -> list[Lane]:
-    """Lanes of a checkpoint, running again where they ended for want of epochs and `config` has more.
+    """Lanes of a run that is continued, running again where they ended for want of epochs and `config` has more.
 
-    They end with the bits of a run that had all these epochs from the start. What was found of the shorter run, its
-    evaluations, is forgotten.
+    They end with the bits of a run that had all these epochs from the start. Until they do, a finished run stays what
+    it is, and its record says by `lengthened_to` what it is on its way to.
 
     Raises:
       ConfigError: the shorter run was judged after its last epoch, as the longer one would not have been.
@@ -51,11 +59,9 @@ def lengthened(folder: RunFolder, lanes: Sequence[Lane], config: TrainConfig) ->
                 f"the run in {folder.path} was finished by an older version, which kept its best epoch alone; "
                 "train it anew for more epochs."
             )
-    record = folder.read() | {"config": dataclasses.asdict(config)}
-    if short:
-        record = {name: value for name, value in record.items() if name != "evaluations"} | {"status": "running"}
-        for file in folder.path.glob("per_user-*.npz"):
-            file.unlink()
-    folder.write(record)
+    record = folder.read()
+    if config.epochs != record["config"]["epochs"]:
+        finished = record["status"] == "finished"
+        folder.update(**{"lengthened_to": config.epochs} if finished else {"config": dataclasses.asdict(config)})
     again = {lane.label for lane in short}
     return [dataclasses.replace(lane, stopped="") if lane.label in again else lane for lane in lanes]

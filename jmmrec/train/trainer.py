@@ -184,8 +184,7 @@ class Trainer:
         assert lane.train is not None
         best = (lane.train.params, self.model.kept(lane.train.state))
         if not self.config.judged:
-            judged = dataclasses.replace(lane, best=best, best_epoch=lane.epoch - 1, stopped=stopped)
-            return _put_away(judged)
+            return _put_away(dataclasses.replace(lane, best=best, best_epoch=lane.epoch - 1, stopped=stopped))
         metrics = self._valid_metrics(self._asked(lane), best)
         score = metrics[self.config.monitor]
         score = score if self.config.round_digits is None else round(score, self.config.round_digits)

@@ -8,7 +8,7 @@ import jax
 
 from jmmrec.errors import ConfigError
 from jmmrec.models.base import Backbone, Batch, Encoded
-from jmmrec.models.registry import check_backbone
+from jmmrec.models.own import check_backbone
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 import jmmrec
-from experiments import baselines, below_lightgcn
+from experiments import baselines, below_lightgcn, shelf
 from experiments.ci2mg import study, table2
 from experiments.mdvt import grid, table3
 from experiments.mdvt import study as mdvt
@@ -28,7 +28,7 @@ SHORT = ("--epochs", "2", "--batch-size", "64", "--quiet", "--model.embed-dim", 
 def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A folder with a data set, and the backbone of the page in a file of its own."""
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
-    (tmp_path / "mine.py").write_text("from __future__ import annotations\n" + code.partition("\nresult = ")[0])
+    (tmp_path / "mine.py").write_text(code)
     config = SyntheticConfig(n_users=40, n_items=30, interactions_per_user=8, name="shop")
     save(synthesize(config).dataset.select("image"), tmp_path / "shop")
     monkeypatch.chdir(tmp_path)
@@ -56,7 +56,7 @@ def test_on_the_command_line(place: pathlib.Path, capsys: pytest.CaptureFixture[
 def test_a_run_whose_file_is_gone(place: pathlib.Path) -> None:
     jmmrec.fit("mine.py:Mine", "shop", epochs=1, out="run", quiet=True)
     RunFolder("run").update(model_class="gone.py:Mine")
-    with pytest.raises(ConfigError, match=r"'Mine' is gone: there is no gone.py; .*; or pass the model object itself"):
+    with pytest.raises(ConfigError, match=r"'Mine' is gone: there is no gone.py; .*; or open the run from Python"):
         jmmrec.open_run("run")
     model = make("mine.py:Mine")
     assert jmmrec.open_run("run", model=model).model == model
@@ -72,6 +72,16 @@ def test_a_run_whose_file_is_gone(place: pathlib.Path) -> None:
         ("half.py:Half", "half.py:Half is no backbone: it has no loss"),
         ("half.py:Plain", "half.py:Plain is no backbone: it is no dataclass"),
         ("half.py:Wanting", "half.py:Wanting: option depth has no default"),
+        ("half.py:Thawed", "Thawed cannot be static under jit"),
+        ("half.py:Duck", "half.py:Duck is no backbone: it is no subclass of jmmrec.models.Backbone"),
+        ("half.py:bpr", "a backbone of the library is called bpr; give the class another name"),
+        ("half.py", "half.py is a file; name the class in it as well, half.py:CLASS"),
+        (":Mine", "there is nothing before the colon"),
+        ("lost.py:Mine", r"lost.py cannot be loaded: FileNotFoundError: .*weights.txt.*, line 1"),
+        (
+            "pack/part.py:Mine",
+            r"part.py cannot be loaded: ModuleNotFoundError: .*a file of a package is called PACKAGE",
+        ),
     ],
 )
 def test_names_that_lead_nowhere(
@@ -85,7 +95,17 @@ def test_names_that_lead_nowhere(
         "class Half(Backbone):\n    prepare = init = encode = lambda self: None\n"
         "@dataclasses.dataclass(frozen=True)\n"
         "class Wanting(Plain):\n    depth: int\n"
+        "@dataclasses.dataclass\n"
+        "class Thawed(LightGcn.__mro__[1]):\n    prepare = init = encode = loss = lambda self: None\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Duck:\n    prepare = init = encode = loss = lambda self: None\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class bpr(LightGcn):\n    pass\n"
     )
+    (place / "lost.py").write_text("open('weights.txt')\n")
+    (place / "pack").mkdir()
+    (place / "pack" / "__init__.py").touch()
+    (place / "pack" / "part.py").write_text("from .other import Mine\n")
     with pytest.raises(ConfigError, match=words):
         make(name)
     assert main(["train", name, "--data", "shop"]) == 2
@@ -99,6 +119,54 @@ def test_a_file_that_was_edited_is_read_again(place: pathlib.Path) -> None:
     file.write_text(file.read_text().replace("embed_dim: int = 64", "embed_dim: int = 32"))
     os.utime(file, (1, 1))  # however coarse the clock is
     assert make("mine.py:Mine").embed_dim == 32
+
+
+GROUPS = """
+from helpers import LightGcn
+import dataclasses
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    depth: int = 1
+    widths: tuple[int, ...] = (4,)
+
+@dataclasses.dataclass(frozen=True)
+class Nest(LightGcn):
+    inner: Inner = Inner(depth=3)
+
+    def prepare(self, data):
+        assert isinstance(self.inner, Inner)
+        print("depth", self.inner.depth)
+        return super().prepare(data)
+"""
+
+
+def test_groups_of_options_and_files_beside_it(place: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "nest.py").write_text(GROUPS)
+    (place / "helpers.py").write_text("from jmmrec.models import LightGcn\n")
+    assert make("nest.py:Nest", inner={"widths": (2, 2)}).inner.depth == 3
+    for said, depth in (([], 3), (["--model.inner.depth", "2"], 2)):
+        command = ["train", "nest.py:Nest", "--data", "shop", *SHORT, "--out", f"run{depth}", *said]
+        assert main(command) == 0 and f"depth {depth}" in capsys.readouterr().out
+        assert main(["evaluate", f"run{depth}"]) == 0 and f"depth {depth}" in capsys.readouterr().out
+        assert main(["train", "--resume", f"run{depth}", "--quiet"]) == 0
+
+
+def test_a_run_and_other_code_than_it_was_trained_with(place: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "mine.py:Mine", "--data", "shop", *SHORT, "--out", "run"]) == 0
+    file, before = place / "mine.py", (place / "mine.py").read_text()
+    (place / "moved.py").write_text("# moved\n" + before)
+    file.write_text(before.replace('params["item"], 2)', 'params["item"], 3)'))
+    os.utime(file, (1, 1))
+    again = [*SHORT, "--out", "run", "--resume", "--data", "shop"]
+    for command, words in (
+        (["evaluate", "run"], "mine.py:Mine has changed since the run was trained with it; restore it"),
+        (["train", "--resume", "run"], "mine.py:Mine has changed since"),
+        (["train", "mine.py:Mine", *again], "started with another version of .*mine.py:Mine; restore it"),
+    ):
+        assert main(command) == 2 and re.search(words, capsys.readouterr().err)
+    assert main(["train", "moved.py:Mine", *again]) == 0  # the same code elsewhere
+    assert main(["evaluate", "run"]) == 0
 
 
 def test_a_class_that_can_be_imported_is_found_again(place: pathlib.Path) -> None:
@@ -121,7 +189,7 @@ def test_in_the_experiments_on_data_of_ones_own(place: pathlib.Path, monkeypatch
     assert {(row["data"], row["model"]) for row in found} == {("shop", "Mine")}
     assert [row["row"] for row in found[::4]] == ["backbone", "+MDVT (S)", "+MDVT (D)", "+MDVT (H)"]
     assert "## shop, Mine\n\n39 users; all its modalities;" in (results / "mdvt_table2.md").read_text()
-    assert (place / "runs" / "shop-Mine-mdvt-epoch-2epochs-seed0").is_dir()
+    assert len(list((place / "runs").rglob("shop-Mine-*-mdvt-epoch-2epochs-seed0"))) == 1
     masks = ["--protocol", "same_items", "--epochs", "1", "--jobs", "0"]
     table2.run([*command, "mine.py:Mine", "LightGCN", *masks])
     assert list(dict.fromkeys(row["model"] for row in rows(results / "ci2mg_table2_same_items0.csv"))) == [
@@ -130,8 +198,26 @@ def test_in_the_experiments_on_data_of_ones_own(place: pathlib.Path, monkeypatch
     ]
     grid.run([*command, "mine.py:Mine", "--epochs", "1", "--lams", "0.2", "--ns", "1", "--jobs", "0"])
     assert {row["model"] for row in rows(results / "mdvt_grid.csv")} == {"Mine"}
+    baselines.main([*command[:-1], "--models", "mine.py:Mine", "--jobs", "0"])
+    assert {row["model"].partition(",")[0] for row in rows(results / "baselines.csv")} == {
+        "popularity", "item-kNN", "Mine"
+    }  # fmt: skip
     with pytest.raises(SystemExit, match="add those of shop to DATA"):
         table3.run([*command, "mine.py:Mine", "--epochs", "1", "--jobs", "0"])
+
+
+def test_other_code_and_other_data_are_other_runs(place: pathlib.Path) -> None:
+    before, where = shelf.filed("mine.py:Mine"), shelf.runs_of("runs", str(place), ["shop"])
+    file = place / "mine.py"
+    file.write_text("# a remark\n" + file.read_text())
+    os.utime(file, (1, 1))
+    assert shelf.filed("mine.py:Mine") == before  # its layout is not its code
+    file.write_text(file.read_text().replace("item, 2)", "item, 3)").replace('params["item"], 2', 'params["item"], 3'))
+    os.utime(file, (2, 2))
+    assert shelf.filed("mine.py:Mine") != before
+    os.utime(next((place / "shop").iterdir()), (3, 3))
+    assert shelf.runs_of("runs", str(place), ["shop"]) != where
+    assert shelf.runs_of("runs", str(place), ["tiktok"]) == "runs"
 
 
 def test_what_the_experiments_refuse(place: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,3 +229,11 @@ def test_what_the_experiments_refuse(place: pathlib.Path, capsys: pytest.Capture
         with pytest.raises(SystemExit):
             script(["--data", "shop", "--models", name])
         assert words in capsys.readouterr().err
+    (place / "clash.py").write_text((place / "mine.py").read_text().replace("Mine", "LightGCN"))
+    for arguments, words in (
+        (["--data", "shop", "--models", "clash.py:LightGCN"], "there is a row LightGCN already"),
+        (["--data", "shop", "--only", "tiktok"], "--data shop is one data set, of which --only tiktok is none"),
+        (["--data", "nowhere", "--only", "tiktok", "--jobs", "0"], "does not exist.* --data names a folder with lfm2k"),
+    ):
+        with pytest.raises(SystemExit, match=words):
+            table2.run(arguments)

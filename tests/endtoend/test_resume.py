@@ -15,8 +15,9 @@ import pytest
 import jmmrec
 from jmmrec.cli import main
 from jmmrec.data import SyntheticConfig
-from jmmrec.errors import CheckpointError
+from jmmrec.errors import CheckpointError, DivergenceError
 from jmmrec.train.record import RunFolder
+from jmmrec.train.trainer import Trainer
 
 # Real processes, forked from one that has loaded jax but not used it: loading it ten times would take a minute.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -190,11 +191,16 @@ def test_more_epochs_and_then_killed(place: pathlib.Path, tmp_path: pathlib.Path
     run, alone = str(tmp_path / "run"), str(tmp_path / "alone")
     undisturbed(longer(PLAIN, 6), run)
     undisturbed(longer(PLAIN, 12), alone)
+    before = jmmrec.open_run(run).metrics
     with pytest.MonkeyPatch.context() as patch:
         interrupt(0, patch)
         assert main(["train", "--resume", run, "--epochs", "12", "--quiet"]) == 130
-    with pytest.raises(CheckpointError, match="is running; finish it with"):
-        jmmrec.open_run(run)
+    between = jmmrec.open_run(run)  # until it is longer it is what it was
+    assert (between.config.epochs, len(between.history[0]), between.metrics) == (6, 6, before)
+    assert len(RunFolder(run).read()["evaluations"]) == 2 and len(list(pathlib.Path(run).glob("per_user-*"))) == 2
+    with pytest.raises(CheckpointError, match="is on its way to 12 epochs; give these, or more"):
+        jmmrec.fit("lightgcn", tmp_path / "tiny", config=between.config, out=run, resume=True)
+    assert main(["train", "--resume", run, "--epochs", "7", "--quiet"]) == 2
     assert main(["train", "--resume", run, "--quiet"]) == 0
     assert outcome(run) == outcome(alone)
 
@@ -220,12 +226,38 @@ def test_epochs_that_cannot_be_added(
     jmmrec.fit("bpr", tmp_path / "tiny", epochs=4, eval_every=3, **options, out=run)
     jmmrec.fit("bpr", tmp_path / "tiny", epochs=4, **options, warmup="hybrid", out=search)
     for folder, epochs, said in (
-        (run, "3", "--epochs is 3, but the run in .* was started with 4"),
+        (run, "3", "--epochs is 3, but the run in .* goes to 4"),
         (run, "6", "was judged after its last epoch, 4, which is no multiple of eval_every 3"),
         (search, "6", "searched its warm-up within 4 epochs"),
     ):
         assert main(["train", "--resume", str(folder), "--epochs", epochs, "--quiet"]) == 2
         assert re.search(said, capsys.readouterr().err)
+    assert main(["train", "bpr", "--data", str(tmp_path / "tiny"), "--out", str(run), "--resume"]) == 2
+    assert "was started with another config" in capsys.readouterr().err  # 1000 epochs, which nobody said
+    with pytest.raises(CheckpointError, match="started with another config"):
+        jmmrec.fit("bpr", tmp_path / "tiny", eval_every=3, **options, out=run, resume=True)
     assert jmmrec.open_run(run).config.epochs == 4
     with pytest.raises(CheckpointError, match="started with another config"):
         jmmrec.fit("bpr", tmp_path / "tiny", epochs=6, **options, warmup="hybrid", out=search, resume=True)
+
+
+def test_more_epochs_that_diverge_leave_the_run_as_it_was(
+    place: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"batch_size": 64, "quiet": True, "out": tmp_path / "run"}
+    before = jmmrec.fit("bpr", place / "tiny", epochs=3, **options).metrics
+    jmmrec.evaluate(tmp_path / "run")
+    monkeypatch.setattr(Trainer, "_broken", lambda self, lane, *_: "seed 0 diverged." if lane.epoch == 5 else "")
+    with pytest.raises(DivergenceError, match=r"run in .* is what it was before"):
+        jmmrec.fit("bpr", place / "tiny", epochs=9, **options, resume=True)
+    assert jmmrec.open_run(tmp_path / "run").metrics == before
+    assert len(RunFolder(tmp_path / "run").read()["evaluations"]) == 1
+
+
+def test_more_epochs_before_there_is_a_checkpoint(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    options = {"batch_size": 64, "quiet": True, "out": tmp_path / "run"}
+    jmmrec.fit("bpr", place / "tiny", epochs=3, **options)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    RunFolder(tmp_path / "run").update(status="running")  # killed as soon as it had begun
+    jmmrec.fit("bpr", place / "tiny", epochs=5, **options, resume=True)
+    assert jmmrec.open_run(tmp_path / "run").config.epochs == 5
