@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from jmmrec.errors import ConfigError, check_choice
-from jmmrec.losses.bpr import masked_mean
 from jmmrec.losses.virtual import REDUCTIONS
 from jmmrec.retrieval.topk import MEMORY
 from jmmrec.retrieval.vectors import joint_one
@@ -15,6 +14,7 @@ from jmmrec.retrieval.vectors import joint_one
 LEFT_OUT = -1e30  # finite, so that a row without any key still has a gradient
 FAR = 40.0  # exp(-2 FAR) is still a normal float32
 TINY = 1e-37
+FLOOR = 1e-8  # of a share, where a loss keeps its logarithm from -inf
 CACHE = 2 * 2**20  # bytes of a block whose values are read several times
 
 
@@ -92,10 +92,15 @@ def info_nce(
     0.3133
     """
     check_choice("reduction", reduction, REDUCTIONS)
-    _check_tau(tau)
     query, keys = jnp.asarray(query), jnp.asarray(keys)
     positive = keys if target is None else keys[target]
     keep = mask if target is None and keep is None else keep
+    return _reduced(query, keys, positive, tau, mask, keep, None, reduction, limit, memory, 0.0)
+
+
+def _reduced(query, keys, positive, tau, mask, keep, skip, reduction, limit, memory, floor) -> jax.Array:
+    """Zeros where a row does not count, the weight of each row, and `_nce` of them."""
+    _check_tau(tau)
     weight = jnp.ones(len(query), query.dtype)
     if mask is not None:
         weight, query, positive = (jnp.where(mask, a.T, 0.0).T for a in (weight, query, positive))
@@ -108,7 +113,7 @@ def info_nce(
     top = limit / tau if limit is not None and limit / tau <= FAR else None
     one = joint_one(query, keys, positive, weight).astype(query.dtype)
     query, keys, positive, weight = (a * one for a in (query, keys, positive, weight))
-    return cast(jax.Array, _nce(query, keys, positive, weight, keep, tau, top, memory))
+    return cast(jax.Array, _nce(query, keys, positive, weight, keep, skip, tau, top, memory, floor))
 
 
 def _check_tau(tau: float | jax.Array) -> None:
@@ -116,40 +121,51 @@ def _check_tau(tau: float | jax.Array) -> None:
         raise ConfigError(f"tau has shape {jnp.shape(tau)}; give one number, or divide each query by its own.")
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6, 7))
-def _nce(query, keys, positive, weight, keep, tau, top, memory):
-    """Σ_b w_b (ln Σ_k exp(⟨q_b, k⟩/τ) - ⟨q_b, k⁺_b⟩/τ)."""
-    partition = log_partition(query, keys, tau=tau, keep=keep, memory=memory)
-    return jnp.sum(weight * (partition - jnp.sum(query * positive, axis=1) / tau))
+def _floored(loss: jax.Array, floor: float) -> jax.Array:
+    """-ln( exp(-loss) + floor )."""
+    return -jnp.logaddexp(-loss, jnp.log(floor)) if floor else loss
 
 
-def _nce_forward(query, keys, positive, weight, keep, tau, top, memory):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(6, 7, 8, 9))
+def _nce(query, keys, positive, weight, keep, skip, tau, top, memory, floor):
+    """Σ_b w_b ℓ_b, -ln( exp(⟨q_b, k⁺_b⟩/τ) / Σ_k exp(⟨q_b, k⟩/τ) + floor ) = ℓ_b."""
+    partition = log_partition(query, keys, tau=tau, keep=keep, skip=skip, memory=memory)
+    return jnp.sum(weight * _floored(partition - jnp.sum(query * positive, axis=1) / tau, floor))
+
+
+def _nce_forward(query, keys, positive, weight, keep, skip, tau, top, memory, floor):
     """The weights are known, so that the gradient comes out of the same pass over the blocks."""
     counted = jnp.concatenate([keys, jnp.ones_like(keys, shape=(len(keys), 1))], axis=1)
+    columns = jnp.arange(len(keys), dtype=jnp.int32)
 
-    def _block(key_bar: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, tuple]:
-        query, weight = part
+    def _block(key_bar: jax.Array, part: tuple) -> tuple[jax.Array, tuple]:
+        query, positive, weight, skip = part
         logits = (query / tau) @ keys.T
         if keep is not None:
             logits = jnp.where(keep, logits, LEFT_OUT)
+        if skip is not None:
+            logits = jnp.where(columns == skip[:, None], LEFT_OUT, logits)
         largest = jnp.max(logits, axis=1, keepdims=True) if top is None else top
         share = jnp.exp(logits - largest)
         sums = share @ counted
         total = jnp.maximum(sums[:, -1:], TINY)
-        scale = weight[:, None] / (tau * total)
-        return key_bar + (scale * query).T @ share, (scale * sums[:, :-1], (largest + jnp.log(total))[:, 0])
+        loss = (largest + jnp.log(total))[:, 0] - jnp.sum(query * positive, axis=1) / tau
+        pull = weight / tau
+        if floor:
+            pull = pull * jax.nn.sigmoid(-loss - jnp.log(floor))
+        scale = pull[:, None] / total
+        return key_bar + (scale * query).T @ share, (scale * sums[:, :-1], pull, _floored(loss, floor))
 
     rows = max(1, min(memory // (4 * len(keys)), max(CACHE // (4 * len(keys)), 2 * query.shape[1])))
-    parts = _blocks(query, rows), _blocks(weight, rows)
+    parts = tuple(None if a is None else _blocks(a, rows) for a in (query, positive, weight, skip))
     key_bar, found = jax.lax.scan(_block, jnp.zeros_like(keys.T), parts)
-    query_bar, partition = (a.reshape(-1, *a.shape[2:])[: len(query)] for a in found)
-    loss = partition - jnp.sum(query * positive, axis=1) / tau
-    pull = -weight[:, None] / tau
-    return jnp.sum(weight * loss), (query_bar + pull * positive, key_bar.T, pull * query, loss)
+    query_bar, pull, loss = (a.reshape(-1, *a.shape[2:])[: len(query)] for a in found)
+    pull = pull[:, None]
+    return jnp.sum(weight * loss), (query_bar - pull * positive, key_bar.T, -pull * query, loss)
 
 
-def _nce_backward(tau, top, memory, saved, g):
-    return *(g * bar for bar in saved), None
+def _nce_backward(tau, top, memory, floor, saved, g):
+    return *(g * bar for bar in saved), None, None
 
 
 _nce.defvjp(_nce_forward, _nce_backward)
@@ -168,6 +184,7 @@ def two_view_nce(
     *,
     tau: float = 1.0,
     mask: jax.Array | None = None,
+    limit: float | None = None,
     memory: int = MEMORY,
 ) -> jax.Array:
     """Contrast of two views whose negatives come from both (GRACE, Zhu et al., 2020, Eq. 1), as MMSSL writes it.
@@ -177,16 +194,19 @@ def two_view_nce(
     Nothing is normalised here: give unit rows for cosines.
 
     Args:
-      query, keys: (b, d), one row of each view. tau: τ. mask: bool (b,), rows that count, also as negatives.
+      query, keys: (b, d), one row of each view. tau: τ. mask: bool (b,), rows that count, also as negatives. limit: as
+        in `info_nce`, of which this is a form: one pass gives value and gradient.
 
     Returns:
-      scalar; 0 for an all-masked batch.
+      scalar; 0 for an all-masked batch, and for none.
 
     >>> round(float(two_view_nce(jnp.eye(2), jnp.eye(2))), 4)
     0.5514
     """
+    query, keys = jnp.asarray(query), jnp.asarray(keys)
+    if not len(query):
+        return jnp.zeros((), query.dtype)
     own = len(query) + jnp.arange(len(query), dtype=jnp.int32)
     keep = None if mask is None else jnp.tile(mask, 2)
-    partition = log_partition(query, jnp.concatenate([keys, query]), tau=tau, keep=keep, skip=own, memory=memory)
-    log_share = jnp.sum(query * keys, axis=-1) / tau - partition
-    return masked_mean(-jnp.logaddexp(log_share, jnp.log(1e-8)), mask)
+    both = jnp.concatenate([keys, query])
+    return _reduced(query, both, keys, tau, mask, keep, own, "mean", limit, memory, FLOOR)

@@ -1,6 +1,7 @@
 """What several backbones share: layer means, batch losses, features and weights of modalities."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jmmrec.errors import DataError
 from jmmrec.graph import Bipartite, propagate_bipartite
 from jmmrec.losses import bpr, mean_squares, pair_margin
 from jmmrec.models.base import Batch
+from jmmrec.models.weights import visual_first
 
 
 def layer_mean(graph: Bipartite, user: jax.Array, item: jax.Array, n_layers: int) -> tuple[jax.Array, jax.Array]:
@@ -97,6 +99,17 @@ def presence(modalities: Mapping[str, Modality]) -> dict[str, jax.Array]:
     [True, False]
     """
     return {name: jnp.asarray(m.present) for name, m in modalities.items() if not m.present.all()}
+
+
+def shared_items(names: Iterable[str], present: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """int32 (n,), items with both the first of `visual_first` and another, by the other's name; none where all are.
+
+    >>> shared_items(("image", "text"), {"text": jnp.array([True, False])})["text"].tolist()
+    [0]
+    """
+    first, *others = visual_first(names)
+    known = {name: [present[n] for n in (first, name) if n in present] for name in others}
+    return {n: jnp.flatnonzero(functools.reduce(jnp.logical_and, both)) for n, both in known.items() if both}
 
 
 def known_rows(mask: jax.Array, present: Mapping[str, jax.Array], name: str, items: jax.Array) -> jax.Array:

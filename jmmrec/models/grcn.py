@@ -12,7 +12,6 @@ An item that lacks a modality takes no part in that modality's attention, and it
 """
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -34,19 +33,10 @@ from jmmrec.losses import mean_squares
 from jmmrec.models.base import Backbone, Batch, Card, Encoded
 from jmmrec.models.common import batch_bpr, current_features, pair_squares, presence, raw_features
 from jmmrec.models.layers import dense, named_key, node_tables, projections, xavier_normal
-from jmmrec.models.weights import VISUAL
+from jmmrec.models.weights import VISUAL, visual_first
 from jmmrec.retrieval.vectors import normalise_rows
 
 CHOOSE = {"max": jnp.max, "mean": jnp.mean}
-
-
-def blocks(names: Iterable[str]) -> list[str]:
-    """Modalities in the order of their blocks: the visual one first, then by name.
-
-    >>> blocks(("text", "audio", "image"))
-    ['image', 'audio', 'text']
-    """
-    return sorted(names, key=lambda name: (name not in VISUAL, name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +82,7 @@ class Grcn(Backbone):
     def init(self, key: jax.Array, static: dict) -> tuple[dict, tuple]:
         """Xavier everywhere but for biases; c's columns stand in the order of `blocks`."""
         keys, features, d = jax.random.split(key, 4), static["features"], self.embed_dim
-        shape, names = static["edges"].ones.shape, blocks(static["features"])
+        shape, names = static["edges"].ones.shape, visual_first(static["features"])
         columns = [node_tables(named_key(keys[0], name), shape, len(names)) for name in names]
         params: dict[str, Any] = node_tables(keys[1], shape, d)
         params["trust"] = {s: jnp.stack([c[s][:, 0] for c in columns], axis=1) for s in ("user", "item")}
@@ -102,7 +92,7 @@ class Grcn(Backbone):
     def encode(self, params, state, static, aux, *, features=None, key=None, train) -> Encoded:
         """Content first, then ids over the edges that it believes; all side by side."""
         features, edges, trust = current_features(static, {}, features), static["edges"], params["trust"]
-        content = {name: self._content(params, static, name, features[name]) for name in blocks(features)}
+        content = {name: self._content(params, static, name, features[name]) for name in visual_first(features)}
         to_user, to_item = (jnp.stack(w, axis=1) for w in zip(*(found[1] for found in content.values()), strict=True))
         down, up = self._believed(edges, to_user, trust["item"]), self._believed(edges.T, to_item, trust["user"])
         user, item = normalise_rows(params["user"]), normalise_rows(params["item"])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jmmrec.losses import info_nce
 from jmmrec.models.base import Batch
 from jmmrec.models.layers import dropout
-from jmmrec.models.weights import VISUAL
+from jmmrec.models.weights import visual_first
 from jmmrec.retrieval.vectors import safe_norm
 
 
@@ -126,7 +126,7 @@ def contrasts(
     0.0
     """
     user, item = jnp.zeros(()), jnp.zeros(())
-    for names in itertools.combinations(sorted(hyper, key=lambda name: (name not in VISUAL, name)), 2):
+    for names in itertools.combinations(visual_first(hyper), 2):
         known = [present[name] for name in names if name in present]
         keep = functools.reduce(jnp.logical_and, known) if known else None
         mask = batch.mask if keep is None else batch.mask & keep[batch.positive]

@@ -24,7 +24,7 @@ from jmmrec.models import mmssl_adversary as adversary
 from jmmrec.models import mmssl_graphs as graphs
 from jmmrec.models import mmssl_terms as terms
 from jmmrec.models.base import Batch, Card, Encoded
-from jmmrec.models.common import batch_bpr, current_features, presence, raw_features
+from jmmrec.models.common import batch_bpr, current_features, presence, raw_features, shared_items
 from jmmrec.models.layers import dense_init, id_tables, named_key, projections, xavier_uniform
 from jmmrec.models.mmssl_hooks import Hooks
 from jmmrec.retrieval import normalise_rows
@@ -51,7 +51,7 @@ class Mmssl(Hooks):
         2023,
         "1 or more",
         "(U + I + Σ D_m + 5 d) d; the discriminator has I²/4 + I²/32 more",
-        "8 (L + 1 + M) E d + 6 I Σ D_m d + 16 (M - 1) I² d (port) or + (7 M + 2) B I²/2 (others)",
+        "8 (L + 1 + M) E d + 6 I Σ D_m d + 12 (M - 1) I² d (port) or + (7 M + 2) B I²/2 (others)",
     )
     embed_dim: int = 64
     mode: str = "port"
@@ -84,12 +84,13 @@ class Mmssl(Hooks):
             raise ConfigError(f"embed_dim is {self.embed_dim}; in mode paper n_heads, {self.n_heads}, must divide it.")
 
     def prepare(self, data: TrainingData) -> dict:
-        """One-sided graphs, features, which items have them; room for the longest row of training items."""
+        """One-sided graphs, features, which items have them, one or two; room for the longest row of training items."""
         graph = bipartite(data.train, data.n_users, data.n_items, "rowhalf_eps8")
         return {
             "graph": graph,
             "features": raw_features(data),
-            "present": presence(data.modalities),
+            "present": (present := presence(data.modalities)),
+            "both": {} if self.adversarial else shared_items(data.modalities, present),
             "window": jnp.arange(jnp.diff(graph.user_item.indptr).max()),
         }
 
@@ -124,7 +125,7 @@ class Mmssl(Hooks):
         unit = {name: (normalise_rows(user), normalise_rows(item)) for name, (user, item) in modal.items()}
         user, item = (ids[side] + self.model_rate * sum(unit[n][side] for n in sorted(unit)) for side in (0, 1))
         down = graph.user_item
-        extra = {"modal": modal, "views": views, "present": static["present"]}
+        extra = {"modal": modal, "views": views, "present": static["present"], "both": static["both"]}
         if self.adversarial:
             train_rows = {"indptr": down.indptr, "indices": down.indices, "window": static["window"]}
             extra |= {"train": train_rows, "adversary": state["adversary"]["params"]}
@@ -140,11 +141,10 @@ class Mmssl(Hooks):
             "features": terms.feature_norm(modal, present, users=self.adversarial),
         }
         if not self.adversarial:
-            contrasts, adversarial = terms.modal_contrasts(modal, present, self.tau), {}
+            contrasts, adversarial = terms.modal_contrasts(modal, encoded.extra["both"], self.tau), {}
         else:
             contrasts = terms.user_contrasts(encoded.extra["views"], encoded.user, batch, self.tau)
             adversarial = {"adversarial": self.convinced(encoded, batch, key)}
         total = parts["bpr"] + self.reg * parts["reg"] + self.feat_reg * parts["features"]
-        total += self.ssl_weight * sum(contrasts.values(), jnp.zeros(()))
-        total += self.adv_weight * sum(adversarial.values(), jnp.zeros(()))
-        return total, parts | contrasts | adversarial
+        total += self.ssl_weight * sum(contrasts.values())
+        return total + self.adv_weight * sum(adversarial.values()), parts | contrasts | adversarial

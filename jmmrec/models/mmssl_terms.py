@@ -10,7 +10,7 @@ from jmmrec.losses import two_view_nce
 from jmmrec.models.base import Batch, Encoded
 from jmmrec.models.layers import dense
 from jmmrec.models.mmssl_graphs import Views, observed
-from jmmrec.models.weights import VISUAL
+from jmmrec.models.weights import visual_first
 from jmmrec.retrieval import normalise_rows
 
 
@@ -75,23 +75,22 @@ def layers(graph: Bipartite, user: jax.Array, item: jax.Array, n_layers: int) ->
     return sum(users[1:], user) / (n_layers + 1), sum(items[1:], item) / (n_layers + 1)
 
 
-def modal_contrasts(modal: Views, present: Mapping[str, jax.Array], tau: float) -> dict[str, jax.Array]:
-    """Contrast of the visual modality (without one: of the first by name) with each other one, over all items.
+def modal_contrasts(modal: Views, both: Mapping[str, jax.Array], tau: float) -> dict[str, jax.Array]:
+    """Contrast of the visual modality (without one: of the first by name) with each other one.
 
-    Items that lack one of the two count neither as rows nor as negatives.
+    Args:
+      both: by the other's name, the items that have the two, as from `shared_items`; all where there is none.
 
     >>> view = (jnp.zeros((0, 2)), jnp.eye(2))
     >>> {k: round(float(v), 4) for k, v in modal_contrasts({"text": view, "image": view}, {}, 1.0).items()}
     {'contrastive_text': 0.5514}
     """
-    visual = [name for name in sorted(modal) if name in VISUAL]
-    anchor = visual[0] if visual else min(modal)
+    anchor, *others = visual_first(modal)
     found = {}
-    for name in sorted(set(modal) - {anchor}):
-        masks = [present[n] for n in (anchor, name) if n in present]
-        mask = jnp.all(jnp.stack(masks), axis=0) if masks else None
-        views = (normalise_rows(modal[n][1]) for n in (anchor, name))
-        found[f"contrastive_{name}"] = two_view_nce(*views, tau=tau, mask=mask)
+    for name in others:
+        tables = (modal[n][1] for n in (anchor, name))
+        views = (normalise_rows(t[both[name]] if name in both else t) for t in tables)
+        found[f"contrastive_{name}"] = two_view_nce(*views, tau=tau, limit=1.0)
     return found
 
 
@@ -104,7 +103,9 @@ def user_contrasts(views: Views, user: jax.Array, batch: Batch, tau: float) -> d
     """
     final = normalise_rows(user[batch.user])
     return {
-        f"contrastive_{name}": two_view_nce(normalise_rows(view[batch.user]), final, tau=tau, mask=batch.mask)
+        f"contrastive_{name}": two_view_nce(
+            normalise_rows(view[batch.user]), final, tau=tau, mask=batch.mask, limit=1.0
+        )
         for name, (view, _) in sorted(views.items())
     }
 

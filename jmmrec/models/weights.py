@@ -1,10 +1,19 @@
-"""Weights of modalities, by name: given ones, or one for the visual modality and equal ones for the others."""
+"""Order and weights of modalities by name: the visual one first; given weights, or one for it and equal others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jmmrec.errors import ConfigError, check_range
 
 VISUAL = ("image", "visual", "v")
+
+
+def visual_first(names: Iterable[str]) -> list[str]:
+    """The visual modality, then the others by name.
+
+    >>> visual_first(("text", "audio", "image"))
+    ['image', 'audio', 'text']
+    """
+    return sorted(names, key=lambda name: (name not in VISUAL, name))
 
 
 def weights_by_name(

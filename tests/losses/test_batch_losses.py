@@ -1,12 +1,14 @@
 """Losses of a batch against NumPy, with and without padding."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jmmrec.errors import ConfigError
-from jmmrec.losses import batch_norms, bpr, info_nce, l2_squares
+from jmmrec.losses import batch_norms, bpr, info_nce, l2_squares, two_view_nce
 from jmmrec.losses.contrastive import log_partition
 
 
@@ -63,3 +65,27 @@ def test_a_temperature_is_learned_or_one_of_several() -> None:
     for loss in (_loss, lambda tau: log_partition(query, keys, tau=tau)):
         with pytest.raises(ConfigError, match=r"tau has shape \(2,\); give one number"):
             loss(taus)
+
+
+@pytest.mark.parametrize("memory", [1 << 20, 64])
+@pytest.mark.parametrize("tau", [0.5, 0.04])
+def test_two_views_have_the_gradient_of_their_formula(tau, memory) -> None:
+    """At the lower temperature most shares lie below the 1e-8 that is added to each."""
+    rng = np.random.default_rng(0)
+    query, keys = (jnp.asarray(v / np.linalg.norm(v, axis=1, keepdims=True)) for v in rng.normal(size=(2, 9, 3)))
+    mask = jnp.asarray(rng.random(9) < 0.8)
+
+    def _written(query, keys):
+        across, within = (jnp.exp((query @ t.T) / tau) for t in (keys, query))
+        others = across * mask + within * mask * (1 - jnp.eye(9))
+        share = jnp.diag(across) / others.sum(axis=1)
+        return jnp.sum(-jnp.log(share + 1e-8) * mask) / jnp.sum(mask), share
+
+    (value, share), expected = jax.value_and_grad(_written, (0, 1), has_aux=True)(query, keys)
+    assert (np.asarray(share)[np.asarray(mask)] < 1e-8).sum() >= (3 if tau < 0.1 else 0)
+    for limit in (None, 1.0):
+        loss = functools.partial(two_view_nce, tau=tau, mask=mask, limit=limit, memory=memory)
+        found, slopes = jax.jit(jax.value_and_grad(loss, (0, 1)))(query, keys)
+        np.testing.assert_allclose(found, value, rtol=1e-5)
+        for a, b in zip(slopes, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

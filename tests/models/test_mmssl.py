@@ -15,6 +15,7 @@ from jmmrec.models import Batch, Mmssl
 from jmmrec.models import mmssl_adversary as adversary
 from jmmrec.models import mmssl_graphs as graphs
 from jmmrec.models import mmssl_terms as terms
+from jmmrec.models.common import shared_items
 from jmmrec.models.mmssl_hooks import real_rows
 from jmmrec.train import TrainConfig, trainer, with_mdvt
 from jmmrec.train.step import TrainState, step
@@ -290,9 +291,12 @@ def test_port_contrasts_all_items_that_have_both() -> None:
     own = np.exp(a[:5] @ a[:5].T / 0.4) * (1 - np.eye(5))
     share = top / (np.exp(a[:5] @ z[:5].T / 0.4).sum(axis=1) + own.sum(axis=1))
     modal = {"text": (None, jnp.asarray(z)), "image": (None, jnp.asarray(a))}
-    found = terms.modal_contrasts(modal, {"text": jnp.asarray(here)}, 0.4)
+    both = shared_items(modal, {"text": jnp.asarray(here)})
+    found = terms.modal_contrasts(modal, both, 0.4)
     assert set(found) == {"contrastive_text"}
     np.testing.assert_allclose(found["contrastive_text"], -np.log(share + 1e-8).mean(), rtol=1e-5)
+    nobody = shared_items(modal, {"text": jnp.asarray(here), "image": jnp.asarray(~here)})
+    assert terms.modal_contrasts(modal, nobody, 0.4) == {"contrastive_text": 0.0}
 
 
 @pytest.mark.parametrize("names", [("text",), ("image", "text"), ("sound", "text", "image"), ("b", "a", "c")])

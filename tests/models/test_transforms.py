@@ -157,6 +157,8 @@ SMOOTH: dict[str, tuple[Callable, tuple]] = {
         (USER, ITEM),
     ),
     "two_view_nce": (lambda q, k: two_view_nce(q, k, tau=0.5, mask=jnp.asarray(MASK)), (BLOCKS[0], USER)),
+    "two_view_nce_blocks": (lambda q, k: two_view_nce(q, k, memory=60), (BLOCKS[0], USER)),
+    "two_view_nce_limit": (lambda *t: two_view_nce(*map(normalise_rows, t), tau=0.1, limit=1.0), (BLOCKS[0], USER)),
     "info_nce_blocks": (lambda q, k: info_nce(q, k, jnp.arange(USERS), tau=2.0, memory=60), (USER, ITEM)),
     "info_nce_limit": (lambda *t: info_nce(*map(normalise_rows, t), tau=0.1, limit=1.0), (BLOCKS[0], USER)),
     "hyperedges": (hyperedges, (table(USERS, 2), table(ITEMS, 2), ITEM)),
