@@ -129,6 +129,16 @@ def class_record(model: Backbone) -> dict[str, str]:
     return {} if where is None else {"model_class": where, "model_source": source_digest(type(inner))}
 
 
+def source_of(model: Backbone) -> str:
+    """Digest of the code of a backbone of one's own; empty for the library's.
+
+    >>> from jmmrec.models import BprMf
+    >>> source_of(BprMf())
+    ''
+    """
+    return class_record(model).get("model_source", "")
+
+
 def model_of(run: Mapping[str, Any]) -> Backbone:
     """The model of a run's record, the inverse of `model_record` and `class_record`.
 

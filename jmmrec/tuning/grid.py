@@ -36,7 +36,7 @@ from jmmrec.train import (
     trainer,
     with_mdvt,
 )
-from jmmrec.train.record import default_record, folder_of, model_record
+from jmmrec.train.record import default_record, folder_of, model_record, source_of
 from jmmrec.train.search import snapshot, switched_on, wanted
 from jmmrec.train.warmup import PAPER_THRESHOLDS
 from jmmrec.tuning.shelf import Shelf
@@ -359,8 +359,10 @@ def mdvt_grid(
         "grid": dataclasses.asdict(grid), "model": model_record(base), "config": dataclasses.asdict(settings),
         "data": dataset.digest, "seeds": list(seeds),
     }  # fmt: skip
-    defaults = {"grid": dataclasses.asdict(Grid()), "model": default_record(base)}
+    defaults: dict[str, Any] = {"grid": dataclasses.asdict(Grid()), "model": default_record(base)}
     defaults["config"] = dataclasses.asdict(TrainConfig())
+    for record in (about, defaults):  # a folder that does not say whose code it is of is taken for this one's
+        record["source"] = source_of(base)
     shelf = Shelf(folder_of(out), bound, about, defaults)
     tell = say or (lambda text: None)
     lanes = shelf.trunks(seeds, functools.partial(grid.grow, reset_patience=settings.reset_patience), tell)

@@ -30,7 +30,9 @@ class Shelf:
             return
         path, now = folder / "grid.json", json.loads(json.dumps([about, defaults], default=str))
         if path.exists() and not agrees(_about(path), *now):
-            raise CheckpointError(f"{path} is of another grid, model, data set or training; choose another folder.")
+            raise CheckpointError(
+                f"{path} is of another grid, model, code, data set or training; choose another folder."
+            )
         write_file(path, json.dumps(now[0], indent=1).encode())
 
     def trunks(self, seeds: Sequence[int], grow: Grow, tell: Callable[[str], None]) -> list[Lane]:

@@ -23,7 +23,7 @@ from jmmrec.retrieval import parse_metric
 from jmmrec.runs import DataLike, open_run
 from jmmrec.train import TrainConfig, WarmupConfig, with_amr, with_mdvt
 from jmmrec.train.checkpoint import write_file
-from jmmrec.train.record import RunFolder, folder_of, model_record
+from jmmrec.train.record import RunFolder, folder_of, model_record, source_of
 from jmmrec.train.wrapper import Wrapper
 from jmmrec.tuning.space import Axis, Choices, Range, as_space, by_part, draw, plain, product
 from jmmrec.tuning.together import Setting, groups, kept, setting_of, train_together
@@ -174,6 +174,7 @@ def search(
         setting_of(backbone_of(model, parts), parts, given | settings)
     about = {
         "model": model if isinstance(model, str) else model_record(model), "method": method,
+        "code": source_of(varied(model, {})),
         "search_seed": search_seed, "seeds": list(seeds), "given": given,
         "space": {name: dataclasses.asdict(one) for name, one in space.items()}, "data": dataset.digest,
     }  # fmt: skip
@@ -318,6 +319,7 @@ class _Book:
                 before = found["about"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{self.path} cannot be read ({error}); choose another folder.") from error
+            before = {"code": self.content["about"]["code"]} | before  # searches that do not say
             if before != self.content["about"]:
                 if not any(self.path.parent.glob("trial-*")):
                     return  # stopped before anything was trained

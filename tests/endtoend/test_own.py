@@ -16,9 +16,10 @@ from experiments.mdvt import study as mdvt
 from experiments.mdvt import table2 as six
 from jmmrec.cli import main
 from jmmrec.data import SyntheticConfig, save, synthesize
-from jmmrec.errors import ConfigError
+from jmmrec.errors import CheckpointError, ConfigError
 from jmmrec.models import LightGcn, make
 from jmmrec.train.record import RunFolder
+from jmmrec.tuning import Grid, mdvt_grid
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 SHORT = ("--epochs", "2", "--batch-size", "64", "--quiet", "--model.embed-dim", "4")
@@ -167,6 +168,21 @@ def test_a_run_and_other_code_than_it_was_trained_with(place: pathlib.Path, caps
         assert main(command) == 2 and re.search(words, capsys.readouterr().err)
     assert main(["train", "moved.py:Mine", *again]) == 0  # the same code elsewhere
     assert main(["evaluate", "run"]) == 0
+
+
+def test_searches_of_other_code_are_not_continued(place: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["search", "mine.py:Mine", "--data", "shop", "--over", "config.learning_rate=0.01", "--out", "found"]
+    command += ["--fixed", "config.epochs=1", "--quiet"]
+    assert main(command) == 0
+    small = Grid(lams=(0.2,), ns=(1,), thresholds=(0,), gaps=(), spans=())
+    options: dict = {"config": {"epochs": 1}, "out": "grid"}
+    mdvt_grid(make("mine.py:Mine"), "shop", small, **options)
+    file = place / "mine.py"
+    file.write_text(file.read_text().replace('params["item"], 2)', 'params["item"], 3)'))
+    os.utime(file, (1, 1))
+    assert main(command) == 2 and "search.json is of a search with another code" in capsys.readouterr().err
+    with pytest.raises(CheckpointError, match=r"grid\.json is of another grid, model, code"):
+        mdvt_grid(make("mine.py:Mine"), "shop", small, **options)
 
 
 def test_a_class_that_can_be_imported_is_found_again(place: pathlib.Path) -> None:
