@@ -53,12 +53,27 @@ def _gap(
     return gap(found[label].per_user[metric], base, columns)
 
 
-def gap(ours: Any, base: Any, columns: Sequence[str] = BASE) -> dict[str, str]:
-    """A difference and its test as columns of a row; empty where there is nothing to test."""
+def gap(ours: Any, base: Any, columns: Sequence[str] = BASE, same: bool | None = None) -> dict[str, str]:
+    """A difference and its test as columns of a row; empty where there is nothing to test.
+
+    Where both sides are the same runs there is no difference, and no spread of it; where nobody on either side has a
+    hit there is nothing to test.
+
+    Args:
+      ours, base: (seeds, users). same: whether they are the same runs; default whether all their numbers are.
+
+    >>> import numpy as np
+    >>> both = np.eye(2, 6)
+    >>> [gap(a, a.copy())["diff_high95"] for a in (both, 0 * both)]
+    ['+0.00000', '']
+    """
     test = tested(ours, base)
     ends = ["", "", "", ""] if base is None or base is ours else [f"{ours.mean() - base.mean():+.5f}", "", "", ""]
-    if test is not None:
-        ends[1:] = f"{test.low:+.5f}", f"{test.high:+.5f}", f"{test.p:.2g}"
+    if test is not None and (ours.any() or base.any()):
+        same = (ours.shape == base.shape and bool((ours == base).all())) if same is None else same
+        ends[1:] = (
+            [f"{0:+.5f}", f"{0:+.5f}", "1"] if same else [f"{test.low:+.5f}", f"{test.high:+.5f}", f"{test.p:.2g}"]
+        )
     return dict(zip(columns, ends, strict=True))
 
 

@@ -33,7 +33,7 @@ def beyond(row: dict[str, str], gap: str, sign: str, level: float = 0.01) -> boo
 
 
 def same(row: dict[str, str], gap: str) -> bool:
-    """Whether two rows of several seeds are the same runs: no difference, and no spread of it.
+    """Whether two rows of several seeds are the same runs: no difference, and no spread of it (see `compare.gap`).
 
     >>> same({"seeds": "2", "minus_base": "+0.0", "diff_low95": "+0.0", "diff_high95": "+0.0"}, "minus_base")
     True

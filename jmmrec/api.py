@@ -91,10 +91,11 @@ def fit(
     bound = trainer(backbone, dataset.for_training(), config)
     if type(innermost(backbone)[0]) not in MODELS.values():
         check_tables(bound)
-    if folder and not folder.exists:  # only now: options that do not fit the data leave no folder behind
-        folder.write(record | environment() | {"status": "running"})
     search = Search(warmup, warmup.strategies, config.reset_patience) if warmup.searches else None
-    with folder.lock() if folder else contextlib.nullcontext():
+    with folder.lock() if folder else contextlib.nullcontext():  # only now: what does not fit leaves no folder behind
+        if folder and not resume:
+            _check_free(folder)  # once more: another process may have finished here meanwhile
+            folder.write(record | environment() | {"status": "running"})
         lanes = _train(bound, search, warmup, seeds, folder, resume, quiet)
         if folder:
             folder.write_history(lanes)  # in one order, whether or not the run was ever interrupted
@@ -163,6 +164,11 @@ def _config(model: Backbone, config: TrainConfig | None, options: Mapping[str, A
     return config
 
 
+def _check_free(folder: RunFolder) -> None:
+    if folder.exists:
+        raise ConfigError(f"{folder.path} already holds a run; continue it with resume, or choose another folder.")
+
+
 def _open_folder(
     out: str | Path | None, resume: bool, record: dict[str, Any], model: Backbone, longer: bool
 ) -> RunFolder | None:
@@ -173,8 +179,8 @@ def _open_folder(
             raise ConfigError("resume needs the run folder: pass out=.")
         return None
     folder = RunFolder(out)
-    if folder.exists and not resume:
-        raise ConfigError(f"{folder.path} already holds a run; continue it with resume, or choose another folder.")
+    if not resume:
+        _check_free(folder)
     if not folder.exists:
         if resume:
             raise CheckpointError(f"{folder.path} holds no run to resume; start it without resume.")
@@ -332,9 +338,13 @@ def evaluate(
             "left_out": found.left_out,
             "mean": found.mean,
         }
-        run.update(evaluations=[*run.read().get("evaluations", []), entry])
         which = [split, mask, options["strategy"]] if options.get("strategy") else [split, mask]
-        _keep_users(result.folder / f"per_user-{'-'.join(which)}.npz", {"users": found.users, **found.per_user})
+        try:
+            run.update(evaluations=[*run.read().get("evaluations", []), entry])
+            _keep_users(result.folder / f"per_user-{'-'.join(which)}.npz", {"users": found.users, **found.per_user})
+        except (CheckpointError, OSError) as error:  # a run that one may only read
+            reason = getattr(error.__cause__ or error, "strerror", error)
+            print(f"jmmrec: this evaluation could not be noted in {result.folder} ({reason}).", file=sys.stderr)
     return found
 
 

@@ -122,24 +122,28 @@ def write_summary(
         `comparison_table`.
 
     Returns:
-      the files: `report.html`; `test` and `valid` as .md, .csv and .tex; `history` and `sparsity` as .png and .svg.
+      the files: `report.html`; `test` and `valid`, where there are such rows, as .md, .csv and .tex; `history` and
+        `sparsity` as .png and .svg.
 
     Raises:
       ConfigError: no run, another data set, an unknown metric or test. JmmrecError: matplotlib is not installed.
     """
     metrics, tables, tests = spelled(metrics), {}, {}
-    for split in ("test", "valid"):
+    first = next(iter(results.values()), None)
+    there = [split for split in ("test", "valid") if first and len(getattr(first.dataset, split))]
+    for split in there or ("test",):  # where there are none at all, that says so
         found = evaluated(results, metrics, split, "train" if split == "valid" else mask)
         tests = tests or found
         base = baseline or next(iter(found))
         table = comparison_table(found, metrics, base if len(found) > 1 else None, **how_tested)
         tables[split] = dataclasses.replace(table, notes=(*table.notes, *seen_by(results)))
-    figures = _figures(results, tests, metrics[0])
-    about = next(iter(results.values())).dataset.name
-    return _written(Path(out), title or f"{about}: {', '.join(results)}", tables, figures, results)
+    figures, name = _figures(results, tests, metrics[0]), next(iter(results.values())).dataset.name
+    return _written(Path(out), title or f"{name}: {', '.join(results)}", tables, figures, results)
 
 
 def _figures(results: Mapping[str, Result], tests: Mapping[str, Evaluation], metric: str) -> dict[str, tuple[Any, str]]:
+    """Curves of training, and a metric of users by their training items, on the first split that there is."""
+    split = next(iter(tests.values())).split
     histories = {name: result.history for name, result in results.items()}
     panels = panels_of(*(result.config for result in results.values()))
     caption = f"Loss{' and valid NDCG@10' if len(panels) > 1 else ''} by epoch; the band is one deviation."
@@ -149,9 +153,9 @@ def _figures(results: Mapping[str, Result], tests: Mapping[str, Evaluation], met
     drawn = plot_groups(
         {name: [found[group][1] for group in names] for name, found in groups.items()},
         [f"{group}\n{count:,} users" for group, count in names.items()],
-        label=f"test {metric}",
+        label=f"{split} {metric}",
     )
-    return figures | {"sparsity": (drawn, f"Test {metric} of users by the number of their training items.")}
+    return figures | {"sparsity": (drawn, f"{split.title()} {metric} of users by the number of their training items.")}
 
 
 def _written(

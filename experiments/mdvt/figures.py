@@ -50,25 +50,31 @@ def convergence(drawn: Drawn, stem: Path) -> list[str]:
     return files
 
 
+def _with_backbone(drawn: Drawn) -> Drawn:
+    """The panels whose backbone is trained: without it there is nothing to compare with."""
+    return {key: found for key, found in drawn.items() if "backbone" in found}
+
+
 def differences(drawn: Drawn, stem: Path) -> list[str]:
     """What each warm-up adds to the backbone's test Recall@10, in percent, with 95 % intervals."""
     from jmmrec.report import plot_groups
     from jmmrec.report.stats import crossed_test
 
-    values: dict[str, list[float]] = {}
-    halves: dict[str, list[float]] = {}
+    drawn = _with_backbone(drawn)
+    labels = dict.fromkeys(label for found in drawn.values() for label in found if label != "backbone")
+    values: dict[str, list[float]] = {label: [] for label in labels}
+    halves: dict[str, list[float]] = {label: [] for label in labels}
     for found in drawn.values():
         made = evaluations(found, ("recall@10",))
         base = made["backbone"].per_user["recall@10"]
-        for label, one in made.items():
-            if label != "backbone":
-                mine = one.per_user["recall@10"]
+        for label in labels:
+            test, more = None, float("nan")  # a row that is not trained yet
+            if label in made:
+                mine = made[label].per_user["recall@10"]
                 test = crossed_test(mine, base) if min(len(mine), len(base)) > 1 else None
-                gap = test.difference if test else float(mine.mean() - base.mean())
-                values.setdefault(label, []).append(100 * gap / float(base.mean()))
-                halves.setdefault(label, []).append(
-                    50 * (test.high - test.low) / float(base.mean()) if test else float("nan")
-                )
+                more = test.difference if test else float(mine.mean() - base.mean())
+            values[label].append(100 * more / float(base.mean()))
+            halves[label].append(50 * (test.high - test.low) / float(base.mean()) if test else float("nan"))
     panels = [name(key).replace(", ", "\n") for key in drawn]
     figure = plot_groups(values, panels, halves=halves, label="test Recall@10 beyond the backbone's, %")
     figure.axes[0].axhline(0, color="black", linewidth=0.8)
@@ -84,11 +90,13 @@ def groups(drawn: Drawn, stem: Path) -> list[str]:
 
     The numbers are a CSV beside it, with what each group gains over the backbone.
     """
+    import numpy as np
+
     from jmmrec.report import plot_groups
     from jmmrec.train.evaluate import SPARSITY_EDGES
 
     files, every = [], []
-    for key, found in drawn.items():
+    for key, found in _with_backbone(drawn).items():
         whole = evaluations(found, ("recall@10",))
         made = {label: one.per_user["recall@10"] for label, one in whole.items()}
         mined = {label: trained(parts)["refresh"] for label, parts in found.items()}
@@ -97,10 +105,12 @@ def groups(drawn: Drawn, stem: Path) -> list[str]:
         values = {label: [float(one[:, here].mean()) for here in masks.values()] for label, one in made.items()}
         files.append(_saved(plot_groups(values, list(masks), label=f"test Recall@10, {name(key)}"), stem, key))
         for label, one in made.items():
+            twins = np.array_equal(one, made["backbone"])
             for group, here in masks.items():
                 row = {"data": key[0], "model": key[1], "row": label, "training_items": group, "users": here.sum()}
                 row |= {"seeds": len(one), "recall@10": f"{one[:, here].mean():.5f}", "refresh": mined[label]}
-                every.append(row | gap(one[:, here], None if label == "backbone" else made["backbone"][:, here]))
+                base = None if label == "backbone" else made["backbone"][:, here]
+                every.append(row | gap(one[:, here], base, same=twins))
     write_rows(Path(f"{stem}_groups.csv"), every)
     return files
 

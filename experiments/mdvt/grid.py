@@ -143,8 +143,8 @@ def plain_epochs(grids: Sequence[Any], key: Any) -> str:
 
 
 def shared(grids: Sequence[Any]) -> list[Any]:
-    """The cells that the grids of all seeds have."""
-    return [key for key in grids[0].grid.cells() if all(key in grid.grid.cells() for grid in grids)]
+    """The cells that the grids of all seeds have, of which no run diverged."""
+    return [key for key in grids[0].finished if all(key in grid.finished for grid in grids)]
 
 
 def best_key(grids: Sequence[Any], strategy: str) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jmmrec.augment.items import Item
+from jmmrec.data.files import read_text
 from jmmrec.errors import ConfigError, DataError, check_range, check_whole
 
 AGAIN = (408, 409, 429, 500, 502, 503, 504)
@@ -138,9 +139,9 @@ class Answers:
 def _texts(path: Path, changed: int) -> dict[str, str]:
     """Of the file as it was at that time; read once for all items."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-        return {str(line["id"]): str(line["text"]) for line in lines}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        lines = [json.loads(line) for line in read_text(path).split("\n") if line.strip()]
+        return {str(line["id"]): str(line["text"]) for line in lines if line["text"]}  # null is no answer
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); give JSON lines with id and text.") from error
 
 

@@ -3,10 +3,12 @@
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from jmmrec.data.files import read_text
 from jmmrec.errors import DataError
 
 PROMPT = (
@@ -85,15 +87,16 @@ def read_items(path: str | Path, images: str | Path | None = None) -> list[Item]
 
 
 def _rows(path: Path) -> Iterable[dict]:
+    if path.suffix not in (".tsv", ".csv", ".jsonl"):
+        raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}; items are read from .tsv, .csv or .jsonl.")
+    text = read_text(path)
     try:
         if path.suffix == ".jsonl":
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-        if path.suffix not in (".tsv", ".csv"):
-            raise DataError(f"{path} ends in {path.suffix or 'nothing'!r}; items are read from .tsv, .csv or .jsonl.")
-        with open(path, newline="", encoding="utf-8") as file:
-            quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
-            return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", quoting=quoting))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            return [json.loads(line) for line in text.split("\n") if line.strip()]
+        quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
+        mark = "\t" if path.suffix == ".tsv" else ","
+        return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, quoting=quoting))
+    except (csv.Error, json.JSONDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}); give a table of items.") from error
 
 

@@ -52,10 +52,11 @@ def run(argv: list[str], prog: str, about: str) -> None:
         raise ConfigError("--encoder writes a row for each item of a data set, in its order; name it with --data.")
     from jmmrec.augment import PROMPT, Answers, Endpoint, augment, encode, in_order, read_items
     from jmmrec.data import load
+    from jmmrec.data.files import read_text
 
     ids = load(given.data).item_ids if given.encoder else ()
 
-    template = given.prompt.read_text(encoding="utf-8") if given.prompt else PROMPT
+    template = read_text(given.prompt) if given.prompt else PROMPT
     key = os.environ.get(given.key_variable, "")
     asked = Answers(given.answers) if given.answers else Endpoint(given.url, given.model, key)
     items = read_items(given.items, given.images)

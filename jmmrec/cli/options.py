@@ -151,7 +151,10 @@ def changed(given: Any) -> dict[str, Any]:
 
 
 def _words(arguments: list[str]) -> list[str]:
-    return [word for text in arguments for word in text.split(",") if word]
+    words = [word for text in arguments for word in text.split(",") if word]
+    if not words:  # such as an empty "$STOCK", which must not mean everything
+        raise ConfigError("nothing is named there; name something, or leave the option out")
+    return words
 
 
 def _many(read: Callable[[str], Any], metavar: str, show: Callable[[Any], str] = str) -> PrimitiveConstructorSpec:

@@ -19,10 +19,11 @@ METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 def announce(result: Result) -> None:
     """Evaluates a finished run on valid and test, prints tables, writes them and the curves into the run folder."""
     assert result.folder is not None
-    tables = [_table(result, split) for split in ("valid", "test") if len(getattr(result.dataset, split))]
-    if len(tables) < 2:
-        lacking = "no test rows" if tables else "neither valid nor test rows"
-        show(f"{result.dataset.name} has {lacking}, so there is nothing to tell of them.")
+    rows = {split: len(getattr(result.dataset, split)) for split in ("valid", "test")}
+    tables = [_table(result, split) for split in rows if rows[split]]
+    if lacking := [split for split in rows if not rows[split]]:
+        none = "neither valid nor test" if len(lacking) == 2 else f"no {lacking[0]}"
+        show(f"{result.dataset.name} has {none} rows, so there is nothing to tell of them.")
     show(
         *tables,
         *chosen(result.outcomes),

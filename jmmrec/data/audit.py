@@ -81,7 +81,7 @@ def _description(raw: RawData) -> Description:
         overlap=overlap,
         modalities=tuple(_describe_modality(name, m) for name, m in raw.modalities.items()),
     )
-    return dataclasses.replace(bare, warnings=(*raw.problems, *_warnings(bare)))
+    return dataclasses.replace(bare, warnings=(*raw.problems, *raw.unread, *_warnings(bare)))
 
 
 def _repeats(raw: RawData) -> tuple[int, int]:

@@ -43,6 +43,15 @@ class Table:
         return f"{self.path} {self.unit} {self.lines[row]}"
 
 
+def kind_of(path: Path) -> str:
+    """The ending of a file's name in lower case: `R.CSV` is a table like any other.
+
+    >>> kind_of(Path("R.CSV"))
+    '.csv'
+    """
+    return path.suffix.lower()
+
+
 def role_of(column: str) -> str | None:
     """What a column is by its usual names ("user", "item", "time", "label"), or None; RecBole types are ignored.
 
@@ -65,7 +74,7 @@ def header(path: Path) -> list[str]:
     ...     header(Path(folder, "a.csv"))
     ['user', 'item']
     """
-    if path.suffix == ".parquet":
+    if kind_of(path) == ".parquet":
         return _parquet(path).schema_arrow.names
     first = read_text(path).lstrip("\n").split("\n", 1)[0]
     return [name.strip() for name in _rows(path, first)[0][0]]
@@ -96,7 +105,7 @@ def read_table(path: Path, wanted: Sequence[str] | None = None, *, ragged: bool 
     ...     read_table(Path(folder, "a.tsv"), ["item"]).columns
     {'item': ['2']}
     """
-    if path.suffix == ".parquet":
+    if kind_of(path) == ".parquet":
         return _read_parquet(path, wanted)
     rows, lines = _rows(path, read_text(path))
     names, body = _checked(path, rows[0]), rows[1:]
@@ -119,14 +128,14 @@ def read_table(path: Path, wanted: Sequence[str] | None = None, *, ragged: bool 
 def _rows(path: Path, text: str) -> tuple[list[list[str]], np.ndarray]:
     first = text.lstrip("\n").split("\n", 1)[0]
     mark = _separator(path, first)
-    if path.suffix == ".csv":
+    if kind_of(path) == ".csv":
         return _csv_rows(path, text, mark)
     pairs = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line]
     return [line.split(mark) for _, line in pairs], np.array([n for n, _ in pairs])
 
 
 def _separator(path: Path, first: str) -> str:
-    marks = (",", "\t", ";") if path.suffix == ".csv" else ("\t", ",")
+    marks = (",", "\t", ";") if kind_of(path) == ".csv" else ("\t", ",")
     return next((mark for mark in marks if mark in first), marks[0])
 
 

@@ -52,6 +52,8 @@ class Modality:
                 f"present has shape {present.shape} and type {present.dtype}; "
                 f"give one bool for each of the {len(features)} items."
             )
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinity, which is told below
+            features = features.astype(np.float32, copy=False)
         bad = np.flatnonzero(present & ~np.isfinite(features).all(axis=1))
         if len(bad):
             raise DataError(
@@ -59,7 +61,7 @@ class Modality:
                 "mend these rows or mark them missing with present=False."
             )
         # Whatever stood in a missing row can no longer be read by anything downstream.
-        features = np.where(present[:, None], features, np.float32(0)).astype(np.float32, copy=False)
+        features = np.where(present[:, None], features, np.float32(0))
         object.__setattr__(self, "features", _frozen(features))
         object.__setattr__(self, "present", _frozen(present))
         self._check_neighbours()
@@ -183,6 +185,12 @@ class Dataset:
     def __post_init__(self) -> None:
         for count in ("n_users", "n_items"):
             object.__setattr__(self, count, int(getattr(self, count)))
+        for side, count in (("user_ids", self.n_users), ("item_ids", self.n_items)):  # first: messages name them
+            ids = getattr(self, side)
+            ids = np.arange(count) if ids is None else np.asarray(ids)
+            if ids.shape != (count,) or len(np.unique(ids)) != count:
+                raise DataError(f"{side} must hold {count} different ids; found {len(np.unique(ids))} in {ids.shape}.")
+            object.__setattr__(self, side, _frozen(ids))
         for split in SPLITS:
             object.__setattr__(self, split, _frozen(self._checked_rows(split)))
         self._check_overlap()
@@ -194,12 +202,6 @@ class Dataset:
                     "row i must belong to item i."
                 )
         object.__setattr__(self, "modalities", types.MappingProxyType(dict(self.modalities)))
-        for side, count in (("user_ids", self.n_users), ("item_ids", self.n_items)):
-            ids = getattr(self, side)
-            ids = np.arange(count) if ids is None else np.asarray(ids)
-            if ids.shape != (count,) or len(np.unique(ids)) != count:
-                raise DataError(f"{side} must hold {count} different ids; found {len(np.unique(ids))} in {ids.shape}.")
-            object.__setattr__(self, side, _frozen(ids))
 
     def _checked_rows(self, split: str) -> np.ndarray:
         rows = np.asarray(getattr(self, split))
@@ -215,9 +217,8 @@ class Dataset:
                 )
         keys, counts = np.unique(self._keys(rows), return_counts=True)
         if len(keys) < len(rows):
-            user, item = divmod(int(keys[counts > 1][0]), self.n_items)
             raise DataError(
-                f"{split} holds {len(rows) - len(keys)} duplicate rows (first: user {user}, item {item}); "
+                f"{split} holds {len(rows) - len(keys)} duplicate rows (first: {self._named(keys[counts > 1][0])}); "
                 "drop them, or load with duplicates='drop'."
             )
         # One order for all sources: a run must not depend on the order of lines in a file.
@@ -226,13 +227,17 @@ class Dataset:
     def _keys(self, rows: np.ndarray) -> np.ndarray:
         return rows[:, 0].astype(np.int64) * self.n_items + rows[:, 1]
 
+    def _named(self, key: np.int64) -> str:
+        """The user and the item of a key, by their original ids."""
+        user, item = divmod(int(key), self.n_items)
+        return f"user {self.user_ids[user]}, item {self.item_ids[item]}"
+
     def _check_overlap(self) -> None:
         for first, second in (("train", "valid"), ("train", "test"), ("valid", "test")):
             both = np.intersect1d(self._keys(getattr(self, first)), self._keys(getattr(self, second)))
             if len(both):
-                user, item = divmod(int(both[0]), self.n_items)
                 raise DataError(
-                    f"{len(both)} interactions stand in both {first} and {second} (first: user {user}, item {item}); "
+                    f"{len(both)} interactions stand in both {first} and {second} (first: {self._named(both[0])}); "
                     "keep each in one split."
                 )
 
@@ -243,8 +248,8 @@ class Dataset:
         full = np.flatnonzero(degree >= len(np.unique(self.train[:, 1])))
         if len(full):
             raise DataError(
-                f"user {full[0]} interacted with all {degree[full[0]]} training items, so no negative exists; "
-                "remove this user."
+                f"user {self.user_ids[full[0]]} interacted with all {degree[full[0]]} training items, so no negative "
+                "exists; remove this user."
             )
 
     def for_training(self) -> TrainingData:

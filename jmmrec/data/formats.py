@@ -84,7 +84,7 @@ def load(
     given = {"inter": inter, "modalities": modalities and list(modalities), "split": split, "seed": seed}
     given |= {"path": str(Path(path).absolute()), "duplicates": duplicates, "missing": missing, "core": core}
     raw = read_raw(path, inter=inter, modalities=modalities)
-    for remark in raw.problems if modalities is None and Path(path).is_dir() else ():
+    for remark in (*raw.problems, *(raw.unread if Path(path).is_dir() else ())):
         print(f"jmmrec: {remark}", file=sys.stderr)
     if split is None and raw.labels is None:
         raise DataError(

@@ -1,13 +1,13 @@
 """Item features in tables keyed by item id: `<modality>.csv`, `.tsv` or `.parquet`, ids in the first column."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from jmmrec.data.columns import ROLES, TABLES, Table, header, read_table, role_of
+from jmmrec.data.columns import ROLES, TABLES, Table, header, kind_of, read_table, role_of
 from jmmrec.data.files import listing
 from jmmrec.data.ids import check_unique, positions
 from jmmrec.data.parse import texts
@@ -19,21 +19,36 @@ ARRAYS = ("_feat", "_missing", "_imputed", "_knn_idx", "_knn_cos")
 NOT_FEATURES = ("items", "users", "missing_items")
 
 
-def keyed_files(folder: Path, taken: Iterable[Path]) -> dict[str, Path]:
+def keyed_files(folder: Path, taken: Iterable[Path], wanted: Collection[str] | None = None) -> dict[str, Path]:
     """Modality name -> table whose first column holds item ids (and that has no user column).
+
+    Args:
+      wanted: modalities to read; of other names, a table that cannot be read is passed over.
+
+    Raises:
+      DataError: a table that cannot be read.
 
     >>> keyed_files(Path(__file__).parent, [])
     {}
     """
     found = {}
-    for name in listing(folder):
-        path = folder / name
-        if path.suffix not in TABLES or path in taken or path.stem.startswith(NOT_FEATURES):
+    for path in _tables(folder, taken):
+        modality = path.stem.removesuffix("_feat")
+        try:
+            names = header(path)
+        except DataError as error:
+            if wanted is None or modality in wanted:
+                raise DataError(f"{error} Or name the modalities to read, and leave it out.") from error
             continue
-        names = header(path)
         if role_of(names[0]) == "item" and "user" not in map(role_of, names):
-            found[path.stem.removesuffix("_feat")] = path
+            found[modality] = path
     return found
+
+
+def _tables(folder: Path, taken: Iterable[Path]) -> list[Path]:
+    """Tables that may hold features, by their names."""
+    paths = (folder / name for name in listing(folder))
+    return [p for p in paths if kind_of(p) in TABLES and p not in taken and not p.stem.startswith(NOT_FEATURES)]
 
 
 def unread(folder: Path, taken: Iterable[Path]) -> list[str]:
@@ -42,13 +57,13 @@ def unread(folder: Path, taken: Iterable[Path]) -> list[str]:
     >>> unread(Path(__file__).parent, [])
     []
     """
-    found = []
-    for name in listing(folder):
-        path = folder / name
-        if path.suffix == ".npy" and not path.stem.endswith(ARRAYS):
-            found.append(f"{path} is not read; if it holds features, call it {path.stem}_feat.npy.")
-        if path.suffix not in TABLES or path in taken or path.stem.startswith(NOT_FEATURES):
-            continue
+    arrays = [folder / name for name in listing(folder) if name.endswith(".npy")]
+    found = [
+        f"{path} is not read; if it holds features, call it {path.stem}_feat.npy."
+        for path in arrays
+        if not path.stem.endswith(ARRAYS)
+    ]
+    for path in _tables(folder, taken):
         with contextlib.suppress(DataError):  # not a table of ours at all
             names = header(path)
             if role_of(names[0]) != "item" and "user" not in map(role_of, names):

@@ -16,6 +16,7 @@ LABELS = {
     **{"2": 2, "test": 2, "testing": 2},
 }
 ZONE = re.compile(r":\d\d(\.\d+)?\s?(Z|[+-]\d\d(:?\d\d)?)$")  # after a time of day
+BARE = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 # Ids are stored as int32 everywhere.
 LARGEST = 2**31 - 2
 
@@ -113,7 +114,7 @@ def times(table: Table, column: str) -> np.ndarray:
     """A column of times as float64 (rows,): numbers as they stand, dates (2014-05-01T10:00) as seconds since 1970.
 
     Raises:
-      DataError: a value that is neither, with its file and line.
+      DataError: a value that is neither, or a date among numbers, with its file and line.
 
     >>> from pathlib import Path
     >>> times(Table(Path("a.csv"), {"t": ["1970-01-02"]}, np.array([2])), "t").tolist()
@@ -128,6 +129,13 @@ def times(table: Table, column: str) -> np.ndarray:
         if np.isfinite(found).all():
             return found
     row = _first(values, lambda v: bool(np.isfinite(_either(np.asarray([v])))[0]))
+    kinds = [BARE.fullmatch(str(value)) is None for value in values.tolist()]
+    if len(set(kinds)) > 1 and np.isfinite(_either(np.asarray([values[row]]))).all():  # each could be read alone
+        row = kinds.index(not kinds[0])
+        raise DataError(
+            f"{table.where(row)} has {column} {values[row]!s:.40} where rows before have {values[0]!s:.40}; "
+            "write all times as numbers, or all as dates."
+        )
     raise DataError(
         f"{table.where(row)} has {column} {values[row]!s:.40}, which is neither a number nor a date; mend the line."
     )
@@ -142,6 +150,8 @@ def _as_float(values: np.ndarray) -> np.ndarray:
 def _as_date(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind in "OU":
         told = ["" if value is None else str(value) for value in values.tolist()]
+        if any(map(BARE.fullmatch, told)):  # numpy would take it for a year
+            raise ValueError
         values = np.array([_in_utc(value) if ZONE.search(value) else value for value in told], str)
     dates = values.astype("datetime64[ms]")
     return np.where(np.isnat(dates), np.nan, dates.astype(np.int64) / 1000)

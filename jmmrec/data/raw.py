@@ -138,8 +138,10 @@ class RawData:
       labels: int8 (n,), or None where the files do not split.
       user_ids, item_ids: original ids, or None where the numbers are the ids.
       modalities: name -> RawModality.
-      problems: sentences about modality files that could not be read (lenient reading only).
+      problems: sentences about modality files whose ids are not the interactions', or (lenient reading only) that
+        could not be read.
       source: the interaction files, for messages and times; None for a data set made in memory.
+      unread: sentences about files that look like features and are not read.
     """
 
     name: str
@@ -152,6 +154,7 @@ class RawData:
     modalities: Mapping[str, RawModality]
     problems: tuple[str, ...] = ()
     source: Interactions | None = None
+    unread: tuple[str, ...] = ()
 
     def where(self, row: int) -> str:
         """File and line of a row, or its number."""

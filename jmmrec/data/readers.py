@@ -142,16 +142,18 @@ def _listed(path: Path, least: int, rows: int | None) -> tuple[np.ndarray | None
 def _named(source: Source, inter: Interactions, wanted: Sequence[str] | None, trouble: Trouble) -> RawData:
     users, items = inter.texts("user"), inter.texts("item")
     arrays = features.array_files(source.folder)
-    by_id = _keyed_jobs(source)
+    by_id = _keyed_jobs(source, wanted)
     clash = sorted(set(arrays) & set(by_id))
     if clash:
         raise DataError(f"{source.folder} has modality {clash[0]!r} in two files; remove or rename one.")
     chosen = features.choose(wanted, {**arrays, **by_id}, source.folder)
     loose = trouble.try_each({n: lambda n=n: features.read_array(arrays[n]) for n in chosen if n in arrays})
     parts = trouble.try_each({n: by_id[n] for n in chosen if n in by_id})
-    item_ids = _item_order(source.folder, items, loose) if arrays else None
+    # Features that are not read count as well: which items there are must not hang on the modalities chosen.
+    others = Trouble(lenient=True).try_each({n: job for n, job in by_id.items() if n not in chosen})
+    item_ids = _item_order(source.folder, items, arrays, loose) if arrays else None
     if item_ids is None:
-        item_ids = catalogue(items, *(part.ids[part.filled] for part in parts.values()))
+        item_ids = catalogue(items, *(part.ids[part.filled] for part in (*parts.values(), *others.values())))
     user_ids = catalogue(users)
     rows = np.stack([positions(users, user_ids), positions(items, item_ids)], axis=1)
     _check_listed(rows, items, inter, source.folder)
@@ -160,26 +162,30 @@ def _named(source: Source, inter: Interactions, wanted: Sequence[str] | None, tr
     found = {n: {**loose, **placed}[n] for n in chosen if n in {**loose, **placed}}
     return RawData(
         source.name, len(user_ids), len(item_ids), rows, inter.labels(), user_ids, item_ids, found,
-        (*trouble.problems, *keyed.unread(source.folder, source.files), *keyed.strangers(items, parts.values())), inter,
+        (*trouble.problems, *keyed.strangers(items, parts.values())), inter,
+        tuple(keyed.unread(source.folder, source.files)) if wanted is None else (),
     )  # fmt: skip
 
 
-def _keyed_jobs(source: Source) -> dict[str, Callable[[], keyed.KeyedRows]]:
-    tables = keyed.keyed_files(source.folder, source.files)
+def _keyed_jobs(source: Source, wanted: Sequence[str] | None) -> dict[str, Callable[[], keyed.KeyedRows]]:
+    tables = keyed.keyed_files(source.folder, source.files, wanted)
     jobs = {n: lambda p=p: keyed.read_keyed(p) for n, p in tables.items()}
     return {**jobs, **sequence_columns(source.folder, source.name)}
 
 
-def _item_order(folder: Path, items: np.ndarray, loose: dict[str, RawModality]) -> np.ndarray | None:
+def _item_order(
+    folder: Path, items: np.ndarray, arrays: Mapping[str, Path], loose: Mapping[str, RawModality]
+) -> np.ndarray | None:
     """The item of each feature row: listed in `items.*`, or the row number itself where all ids are row numbers."""
     listed = features.row_order(folder)
     if listed is not None:
         return listed[1]
-    if not loose:
-        return None
-    numbers, rows = tidy(np.unique(items)), min(len(m.features) for m in loose.values())
+    counts = {len(loose[n].features) if n in loose else features.rows_of(path) for n, path in arrays.items()} - {None}
+    numbers, rows = tidy(np.unique(items)), min((n for n in counts if n), default=0)
     if numbers.dtype.kind == "i" and numbers.min() >= 0 and numbers.max() < rows:
         return np.arange(rows)
+    if not loose:
+        return None
     first = next(iter(loose.values())).path
     raise DataError(
         f"nothing says which item each row of {first} belongs to; add items.csv to the folder, "

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from jmmrec.data.columns import TABLES, header, role_of
+from jmmrec.data.columns import TABLES, header, kind_of, role_of
 from jmmrec.data.files import listing, naming
 from jmmrec.errors import DataError
 
@@ -61,7 +61,7 @@ def find(path: Path, inter: str | None = None) -> Source:
         )
     names = [_name(group) for group in groups]
     if inter is not None:
-        alone = [p for group in groups for p in group if p.name == inter and p.suffix in TABLES]
+        alone = [p for group in groups for p in group if p.name == inter and kind_of(p) in TABLES]
         groups = [{p: None} for p in alone] or [
             g for g in groups if inter in {_name(g), *(p.name for p in g), *(p.stem for p in g)}
         ]
@@ -80,7 +80,7 @@ def siblings(path: Path) -> list[str]:
     >>> siblings(Path("nowhere.csv"))
     []
     """
-    groups = _tables(path.parent) if path.suffix in TABLES and path.parent.is_dir() else []
+    groups = _tables(path.parent) if kind_of(path) in TABLES and path.parent.is_dir() else []
     return [one.name for group in groups if path in group and len(group) > 1 for one in group]
 
 
@@ -114,7 +114,7 @@ def _joined(paths: list[Path]) -> list[dict[Path, int | None]]:
     for path in paths:
         stem, part = _part(path)
         if part is not None:
-            parts.setdefault((stem, path.suffix), {}).setdefault(part, path)
+            parts.setdefault((stem, kind_of(path)), {}).setdefault(part, path)
     whole = [found for found in parts.values() if 0 in found and len(found) > 1]
     taken = {path for found in whole for path in found.values()}
     alone: list[dict[Path, int | None]] = [{path: None} for path in paths if path not in taken]
@@ -125,7 +125,7 @@ def _tables(folder: Path) -> list[dict[Path, int | None]]:
     found: list[Path] = []
     troubles = []
     for name in listing(folder):
-        if Path(name).suffix not in TABLES:
+        if kind_of(Path(name)) not in TABLES:
             continue
         try:
             roles = set(map(role_of, header(folder / name)))

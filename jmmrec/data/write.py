@@ -60,6 +60,8 @@ def _check_free(path: Path, overwrite: bool) -> None:
     with naming(path, "write"):
         if not path.exists():
             return
+        if path.resolve() in (here := Path.cwd(), *here.parents):  # which it would take the place of
+            raise DataError(f"{path} is the working directory, or holds it; name a new folder.")
         if not path.is_dir():
             raise DataError(f"{path} is a file; give the name of a folder to make.")
         strange = [p.name for p in path.iterdir() if not (p.is_file() and OURS.fullmatch(p.name))]

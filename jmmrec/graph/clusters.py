@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jmmrec.errors import check_whole
 from jmmrec.retrieval.topk import MEMORY
+from jmmrec.retrieval.vectors import as_float
 
 EXACT = jax.lax.Precision.HIGHEST  # distances are differences of large numbers
 
@@ -46,7 +47,7 @@ def k_means(key: jax.Array, rows: jax.Array, n_clusters: int, n_iters: int = 20,
     """
     check_whole("n_clusters", n_clusters, 1, len(rows))
     check_whole("n_iters", n_iters, 0)
-    return _clustered(key, jax.lax.stop_gradient(jnp.asarray(rows)), n_clusters, n_iters, memory)
+    return _clustered(key, jax.lax.stop_gradient(as_float(rows)), n_clusters, n_iters, memory)
 
 
 @functools.partial(jax.jit, static_argnames=("n_clusters", "n_iters", "memory"), inline=True)

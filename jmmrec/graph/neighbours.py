@@ -56,6 +56,8 @@ def neighbours_of(modality: Modality, k: int, name: str = "the modality") -> tup
     [[0], [1], [2]]
     """
     here = np.flatnonzero(modality.present)
+    if not len(here):
+        raise DataError(f"no item has {name}, so there is nothing to find neighbours by; leave that modality out.")
     if len(here) < k:
         raise DataError(f"{k} neighbours were asked for but only {len(here)} items have {name}; lower knn_k.")
     published = modality.neighbours

@@ -53,7 +53,7 @@ def log_partition(
             logits = jnp.where(columns == skip[:, None], LEFT_OUT, logits)
         return jax.nn.logsumexp(logits, axis=1)
 
-    block = max(1, memory // (4 * len(keys)))
+    block = max(1, memory // (4 * max(len(keys), 1)))
     if block >= len(query):
         return _rows(query, skip)
     blocks = _blocks(query, block), None if skip is None else _blocks(skip, block)
@@ -86,13 +86,23 @@ def info_nce(
     Value and gradient come out of one pass over blocks of queries, each held once.
 
     Returns:
-      scalar; 0 for an all-masked batch.
+      scalar; 0 for an all-masked batch, and for none.
+
+    Raises:
+      ConfigError: no target, and not a key for each query; several temperatures; an unknown reduction.
 
     >>> round(float(info_nce(jnp.eye(2), jnp.eye(2))), 4)
     0.3133
     """
     check_choice("reduction", reduction, REDUCTIONS)
     query, keys = jnp.asarray(query), jnp.asarray(keys)
+    if target is None and query.shape != keys.shape:
+        raise ConfigError(
+            f"query has shape {query.shape} and keys {keys.shape}, but without a target each query has its own key; "
+            "give target, or as many keys as queries."
+        )
+    if not len(query):
+        return jnp.zeros((), query.dtype)
     positive = keys if target is None else keys[target]
     keep = mask if target is None and keep is None else keep
     return _reduced(query, keys, positive, tau, mask, keep, None, reduction, limit, memory, 0.0)

@@ -99,6 +99,7 @@ def virtual_triplets(
     >>> round(float(virtual_triplets(u, z, *mine(u, z, 1))), 6)
     0.063632
     """
+    user, item, top, bottom = map(jnp.asarray, (user, item, top, bottom))
     if not len(top) == len(bottom) == len(user):
         raise DataError(f"{len(user)} users have {len(top)} and {len(bottom)} rows of items; give each one of both.")
     positive, negative = _mean(item[top], keep_top), _mean(item[bottom], keep_bottom)
@@ -134,6 +135,7 @@ def single_triplets(
     """
     check_choice("pairing", pairing, ("rank", "cross"))
     check_choice("inner", inner, REDUCTIONS)
+    user, item, top, bottom = map(jnp.asarray, (user, item, top, bottom))
     best, worst = (jnp.einsum("ud,und->un", user, item[side]) for side in (top, bottom))
     here = [jnp.ones(best.shape, bool) if keep is None else keep for keep in (keep_top, keep_bottom)]
     if pairing == "cross":

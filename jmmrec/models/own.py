@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -84,15 +85,19 @@ def named(model: Backbone) -> str | None:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def source_digest(cls: type) -> str:
+def source_digest(cls: type, alone: bool = False) -> str:
     """Of the code of the file that a class stands in, whatever its comments and its layout; empty where it has none.
+
+    Args:
+      alone: of the class without what is around it, as in a script that says what to do with it, or in a notebook.
 
     >>> from jmmrec.models.bpr import BprMf
     >>> len(source_digest(BprMf))
     16
     """
     try:
-        text = Path(inspect.getsourcefile(cls) or "").read_text(encoding="utf-8")
+        source = inspect.getsourcefile(cls) or ""
+        text = textwrap.dedent(inspect.getsource(cls)) if alone else Path(source).read_text(encoding="utf-8")
         return hashlib.sha256(ast.dump(ast.parse(text)).encode()).hexdigest()[:16]
     except (OSError, TypeError, SyntaxError):
         return ""

@@ -135,7 +135,7 @@ def paired_test(
         raise JmmrecError(
             f"n too small: {n} pairs give no verdict; use at least {MIN_PAIRS} seeds, or test over users."
         )
-    difference = first - second
+    difference = _rounded(first - second, first, second)
     mean, low, high, _, std = interval(difference, level)
     if not difference.any():
         return Comparison(0.0, 0.0, 0.0, 1.0, 0.0, n)
@@ -169,7 +169,8 @@ def crossed_test(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> Compariso
         raise JmmrecError(
             f"n too small: {seeds[0]} and {seeds[1]} seeds, {n} users; use at least 2 seeds a side, {MIN_PAIRS} users."
         )
-    gap = _finite("the differences", first.mean(axis=0) - second.mean(axis=0))
+    means = first.mean(axis=0), second.mean(axis=0)
+    gap = _rounded(_finite("the differences", means[0] - means[1]), *means)
     spread = float(gap.std(ddof=1))
     parts = [spread**2 / n, *(float(side.mean(axis=1).var(ddof=1)) / len(side) for side in (first, second))]
     total, mean = sum(parts), float(gap.mean())
@@ -182,6 +183,12 @@ def crossed_test(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> Compariso
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(total)
     p = float(2 * stats.t.sf(abs(mean) / math.sqrt(total), freedom))
     return Comparison(mean, mean - half, mean + half, p, d, n)
+
+
+def _rounded(difference: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Differences without what is left of rounding, so that equal ones are zeros, or ties."""
+    largest = max(float(np.abs(a).max()), float(np.abs(b).max()))
+    return np.round(difference, 12 - math.ceil(math.log10(largest))) if largest else difference
 
 
 def _p_value(difference: np.ndarray, method: str, d: float) -> float:

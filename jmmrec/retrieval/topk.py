@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmmrec.errors import ConfigError
+from jmmrec.retrieval.vectors import as_float
 
 MEMORY = 96 * 2**20
 ITEM_BLOCK = 1 << 16
@@ -102,8 +103,8 @@ def top_n(scores: jax.Array, n: int, group: int | None = None) -> tuple[jax.Arra
     >>> top_n(jnp.array([[3.0, 9.0, 1.0]]), 2)[1].tolist()
     [[1, 0]]
     """
-    n_items = scores.shape[1]
-    if n > n_items:
+    scores, n_items = as_float(scores), scores.shape[1]
+    if n > n_items or not n_items:
         raise ConfigError(f"the {n} best of {n_items} items were asked for; ask for at most {n_items}.")
     group = group or _group(n)
     columns = jnp.pad(scores.T, ((0, -n_items % group), (0, 0)))
@@ -123,7 +124,7 @@ def _best_of_columns(columns: jax.Array, n_items: int, n: int, group: int, lowes
     and then by index, so what is left of a group stands behind the last one taken. -inf is raised to the smallest
     finite number meanwhile and stands for groups that have nothing left.
     """
-    columns = columns.reshape(-1, group, columns.shape[1])
+    columns = columns.reshape(len(columns) // group, group, columns.shape[1])
     floor = jnp.finfo(columns.dtype).min
     numbers = jax.lax.broadcasted_iota(jnp.int32, (len(columns), columns.shape[2]), 0)
 
@@ -182,8 +183,8 @@ def extremes(
     >>> found.top.tolist(), found.bottom.tolist()
     ([[0], [1]], [[2], [0]])
     """
-    n_queries = len(queries)
-    if max(n_top, n_bottom) > len(items):
+    queries, items, n_queries = as_float(queries), as_float(items), len(queries)
+    if max(n_top, n_bottom) > len(items) or not len(items):
         raise ConfigError(f"{max(n_top, n_bottom)} of {len(items)} items were asked for; ask for at most {len(items)}.")
     block = block_size(n_queries, len(items), memory)
     for pairs in (exclude, exclude_bottom):

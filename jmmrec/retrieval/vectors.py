@@ -21,6 +21,16 @@ def safe_norm(x: jax.Array, axis: int | None = None, keepdims: bool = False) -> 
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
 
 
+def as_float(table: jax.Array) -> jax.Array:
+    """The array with a type that has fractions: whole numbers become float32.
+
+    >>> as_float(jnp.arange(2)).dtype.name
+    'float32'
+    """
+    table = jnp.asarray(table)
+    return table if _real(table, 1) else table.astype(jnp.float32)
+
+
 def normalise_rows(x: jax.Array, floor: float = 1e-12) -> jax.Array:
     """Rows of unit length, x / max(‖x‖₂, floor); zero rows stay zero.
 

@@ -64,11 +64,16 @@ class Evaluation:
         return {name: float(values.mean()) for name, values in self.per_seed.items()}
 
     def sparsity(self, edges: Sequence[int] = SPARSITY_EDGES) -> dict[str, np.ndarray]:
-        """Users grouped by training interactions (1-5, 6-10, ... by default): who is in a group, bool (n_users,)."""
+        """Users grouped by training interactions (1-5, 6-10, ... by default): who is in a group, bool (n_users,).
+
+        Cold users, where they were asked, are a group `0` of their own.
+        """
         lows = [1, *(edge + 1 for edge in edges)]
         names = [str(high) if low == high else f"{low}-{high}" for low, high in zip(lows, edges, strict=False)]
-        group = np.searchsorted(edges, self.degree)
-        return {name: group == number for number, name in enumerate([*names, f">{edges[-1]}"])}
+        cold = self.degree == 0
+        group = np.where(cold, -1, np.searchsorted(edges, self.degree))
+        found = {"0": cold} if cold.any() else {}
+        return found | {name: group == number for number, name in enumerate([*names, f">{edges[-1]}"])}
 
     def by_sparsity(self, metric: str, edges: Sequence[int] = SPARSITY_EDGES) -> dict[str, tuple[int, float]]:
         """The groups of `sparsity`: number of users, mean of the metric.
@@ -108,9 +113,14 @@ def merge_seeds(parts: Sequence[Evaluation]) -> Evaluation:
     """Evaluations of different seeds on the same split and users as one.
 
     Raises:
-      ConfigError: another split, mask or set of users, or a seed that comes twice.
+      ConfigError: none at all; another split, mask, set of users or of measures; a seed that comes twice.
     """
+    if not parts:
+        raise ConfigError("there is no evaluation to merge; give one of each seed.")
     first, seeds = parts[0], tuple(seed for part in parts for seed in part.seeds)
+    measures = [(list(p.per_user), list(p.catalogue), list(p.per_group)) for p in parts]
+    if any(names != measures[0] for names in measures):
+        raise ConfigError("evaluations with other metrics, Ks or groups cannot be merged; ask for the same in each.")
     if any((p.split, p.mask) != (first.split, first.mask) or not np.array_equal(p.users, first.users) for p in parts):
         raise ConfigError("evaluations on different splits, masks or users cannot be merged.")
     if len(set(seeds)) < len(seeds):
@@ -254,6 +264,7 @@ def evaluate_rankings(
     degree = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
     popularity = np.bincount(dataset.train[:, 1], minlength=dataset.n_items)
     groups = item_groups(dataset)
+    room = dataset.n_items - np.bincount(masked[:, 0], minlength=dataset.n_users)[what.users]
     shown = [name for name in metrics if name in CATALOGUE] or CATALOGUE
     metrics = [name for name in metrics if name in METRICS]
     users, shelves, parts = [], [], []
@@ -262,7 +273,7 @@ def evaluate_rankings(
         hits = what.hits(ranked)
         users.append(per_user(hits, what.n_relevant, ks, metrics))
         parts.append(_by_group(what, ranked, hits, groups, ks, metrics) if groups.any() else {})
-        shelf = catalogue(ranked, what.users, dataset.train, popularity, degree, ks)
+        shelf = catalogue(ranked, what.users, dataset.train, popularity, degree, ks, room)
         shelves.append({name: value for name, value in shelf.items() if name.partition("@")[0] in shown})
     return Evaluation(
         split=split,
@@ -299,6 +310,7 @@ def catalogue(
     popularity: np.ndarray,
     degree: np.ndarray,
     ks: Sequence[int],
+    room: np.ndarray | None = None,
 ) -> dict[str, float]:
     """What the lists look like as a whole, at every K.
 
@@ -308,6 +320,8 @@ def catalogue(
 
     Args:
       ranked: (n, >= K) items of `users`. train: (t, 2). popularity: (n_items,). degree: (n_users,).
+      room: (n,), how many items a user can be shown at all: what stands behind them is hidden, and no place of a list;
+        None: all.
 
     >>> shown = catalogue(np.array([[1]]), np.array([0]), np.array([[0, 0]]), np.array([1, 1]), np.array([1]), [1])
     >>> shown["coverage@1"], shown["popularity_lift@1"]
@@ -319,8 +333,11 @@ def catalogue(
     found = {}
     for k in ks:
         shown = ranked[:, :k]
-        lift = popularity[shown].mean(axis=1)[own > 0] / own[own > 0] - 1.0
-        found[f"coverage@{k}"] = len(np.unique(shown)) / len(popularity)
-        found[f"novelty@{k}"] = float(information[shown].mean())
+        here = np.arange(shown.shape[1]) < (len(popularity) if room is None else room[:, None])
+        here = np.broadcast_to(here, shown.shape)
+        asked = (own > 0) & here.any(axis=1)
+        lift = (popularity[shown].sum(axis=1, where=here)[asked] / here.sum(axis=1)[asked]) / own[asked] - 1.0
+        found[f"coverage@{k}"] = len(np.unique(shown[here])) / len(popularity)
+        found[f"novelty@{k}"] = float(information[shown[here]].mean()) if here.any() else 0.0
         found[f"popularity_lift@{k}"] = float(lift.mean()) if len(lift) else 0.0
     return found

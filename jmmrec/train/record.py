@@ -120,13 +120,18 @@ def full_name(model: Backbone) -> str:
 def class_record(model: Backbone) -> dict[str, str]:
     """Where the class of a backbone of one's own is found again, and of what code it is; empty for the library's.
 
+    A class of a notebook or of a script that runs is not found again, but has code.
+
     >>> from jmmrec.models import BprMf
     >>> class_record(BprMf())
     {}
     """
     inner = innermost(model)[0]
-    where = None if type(inner) in MODELS.values() else named(inner)  # None in a notebook
-    return {} if where is None else {"model_class": where, "model_source": source_digest(type(inner))}
+    if type(inner) in MODELS.values():
+        return {}
+    where = named(inner)
+    code = {"model_source": source_digest(type(inner), alone=where is None)}
+    return code if where is None else {"model_class": where} | code
 
 
 def source_of(model: Backbone) -> str:
@@ -255,6 +260,7 @@ class RunFolder:
             try:
                 import fcntl
 
+                self.path.mkdir(parents=True, exist_ok=True)
                 file = held.enter_context(open(self.path / ".lock", "w"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -19,8 +19,9 @@ def check_same(before: Mapping, now: Mapping, usual: Mapping, path: Path, longer
     """
     source = before.get("model_source")
     if source != now.get("model_source", source):
+        own = before.get("model_class", before["model"]["name"])
         raise CheckpointError(
-            f"{path} was started with another version of {before['model_class']}; restore it, or choose another folder."
+            f"{path} was started with another version of {own}; restore it, or choose another folder."
         )
     on_its_way = before.get("lengthened_to", 0)
     if now["config"]["epochs"] < on_its_way:
@@ -47,19 +48,24 @@ def lengthened(folder: RunFolder, lanes: Sequence[Lane], config: TrainConfig) ->
       ConfigError: the shorter run was judged after its last epoch, as the longer one would not have been.
       CheckpointError: an older version kept nothing to go on from.
     """
+    record = folder.read()
     short = [lane for lane in lanes if lane.had_all and lane.epoch < config.epochs]
-    for lane in short:
-        if config.judged and lane.epoch % config.eval_every:
+    for lane in lanes:  # patience may have ended it by the very judgement that a longer run would not have had
+        if (
+            lane.epoch == record["config"]["epochs"] < config.epochs
+            and config.judged
+            and lane.epoch % config.eval_every
+        ):
             raise ConfigError(
                 f"the run in {folder.path} was judged after its last epoch, {lane.epoch}, which is no multiple of "
                 f"eval_every {config.eval_every}; a longer run would have been judged otherwise, so train it anew."
             )
+    for lane in short:
         if lane.train is None:
             raise CheckpointError(
                 f"the run in {folder.path} was finished by an older version, which kept its best epoch alone; "
                 "train it anew for more epochs."
             )
-    record = folder.read()
     if config.epochs != record["config"]["epochs"]:
         finished = record["status"] == "finished"
         folder.update(**{"lengthened_to": config.epochs} if finished else {"config": dataclasses.asdict(config)})

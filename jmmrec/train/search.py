@@ -204,8 +204,9 @@ class Search:
 def snapshot(trunk: Lane, role: str, reset_patience: bool = False) -> Lane:
     """A trunk as it stands, switched on: the branch that continues from here with virtual triplets."""
     count = trunk.epoch
-    # As if patience had been reset just before the last plain epoch was judged.
-    stale = int(trunk.best_epoch != count - 1) if reset_patience and count else trunk.stale
+    stale = trunk.stale
+    if reset_patience and count:  # as if just before the last plain epoch was judged, if it was
+        stale = int("best" in trunk.history[-1] and trunk.best_epoch != count - 1)
     return dataclasses.replace(
         trunk,
         label=f"seed {trunk.seed}, T={count}",

@@ -60,7 +60,9 @@ def virtual_loss(options: "Mdvt", encoded: Encoded, batch: Batch) -> jax.Array:
         columns = jnp.stack([batch.positive, batch.negative], axis=1).ravel()
         allowed = jnp.repeat(batch.mask, 2)[None]
         near = _of_rows(near[0]), near[1][columns]
-        found = Selection(*mine_rows(*near, options.n, allowed_top=allowed, allowed_bottom=allowed))
+        sides = mine_rows(*near, options.n, allowed_top=allowed, allowed_bottom=allowed)
+        here = jnp.broadcast_to(jnp.arange(options.n) < allowed.sum(), sides[0].shape)  # a short batch has fewer than n
+        found = Selection(*sides, here, here)
         item = item[columns]
     elif options.n == 0:
         positive, negative, here = threshold_means(_of_rows(near[0]), near[1], item, variant, options.memory)

@@ -192,11 +192,22 @@ class GridResult:
         return max(cells, key=lambda key: np.mean(self.score(key)))
 
     def evaluate(self, key: Key | None, split: str = "test", mask: str = "train", **options: Any) -> Evaluation:
-        """Metrics of a cell; None is the backbone alone."""
-        lanes = {seed: self.trunks[seed] if key is None else self.lane(key, seed) for seed in self.trunks}
-        runs = {seed: lane.best for seed, lane in lanes.items() if lane.best is not None}
+        """Metrics of a cell; None is the backbone alone.
+
+        Raises:
+          ConfigError: a cell that the grid does not have. DivergenceError: one of its seeds diverged.
+        """
+        runs = {seed: lane.best for seed, lane in self._whole(key).items() if lane.best}
         options.setdefault("memory", self.config.rank_memory)
         return evaluate_split(self.model, runs, self.static, self.dataset, split=split, mask=mask, **options)
+
+    def _whole(self, key: Key | None) -> dict[int, Lane]:
+        """The runs of a cell, seed by seed, all of them there."""
+        lanes = {seed: trunk if key is None else self.lane(key, seed) for seed, trunk in self.trunks.items()}
+        lost = [lane.stopped for lane in lanes.values() if lane.best is None]
+        if lost:
+            raise DivergenceError(f"the run of {setting(key) or 'the backbone'} is lost: {lost[0]}")
+        return lanes
 
     def result(self, key: Key | None) -> Result:
         """The run of a cell, or the backbone's (None), as `fit` returns it: to recommend, to plot, for `save_run`.
@@ -204,10 +215,7 @@ class GridResult:
         Raises:
           ConfigError: a cell that the grid does not have. DivergenceError: one of its seeds diverged.
         """
-        lanes = {seed: trunk if key is None else self.lane(key, seed) for seed, trunk in self.trunks.items()}
-        lost = [lane.stopped for lane in lanes.values() if lane.best is None]
-        if lost:
-            raise DivergenceError(f"the run of {setting(key) or 'the backbone'} is lost: {lost[0]}")
+        lanes = self._whole(key)
         trained = sum(lane.epoch for lane in lanes.values())
         common = {"dataset": self.dataset, "config": self.config, "outcomes": {}, "epochs": (trained, trained)}
         if key is None:
@@ -260,11 +268,11 @@ class GridResult:
         return [self.branches.get((seed, lam, n, count), self.trunks[seed]) for count in counts]
 
     def table(self, metric: str = "recall@20") -> Table:
-        """The backbone, and of each strategy the cell that is best on valid, on valid and test."""
+        """The backbone, and of each strategy of which a cell has finished the one best on valid, on valid and test."""
         name, k = parse_metric(metric)
         metric = f"{name}@{k}"
         rows: list[tuple[Cell, ...]] = []
-        for strategy in ("none", *dict.fromkeys(key[0] for key in self.grid.cells())):
+        for strategy in ("none", *dict.fromkeys(key[0] for key in self.finished)):
             key = None if strategy == "none" else self.best(strategy)
             scores = [lane.best_score for lane in self.trunks.values()] if key is None else self.score(key)
             test = self.evaluate(key, ks=(k,), metrics=(name,)).per_seed[metric]
@@ -294,6 +302,8 @@ class GridResult:
             same = tuple(id(self.lane(key, seed)) for seed in self.trunks)
             known[same] = known.get(same) or self.evaluate(key, ks=(k,), metrics=(name,)).mean[metric]
             found[key] = known[same]
+        if not found:
+            return "Every cell diverged, so nothing was chosen."
         honest = max(found, key=lambda key: np.mean(self.score(key)))
         most = max(found, key=lambda key: found[key])
         return (

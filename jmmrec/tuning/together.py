@@ -15,7 +15,7 @@ from jmmrec.runs import run_record, save_run
 from jmmrec.train import Lane, Mdvt, TrainConfig, Trainer, WarmupConfig, train_lanes, trainer, with_mdvt
 from jmmrec.train.adversarial import Amr
 from jmmrec.train.record import RunFolder, environment
-from jmmrec.train.wrapper import Wrapper
+from jmmrec.train.wrapper import Wrapper, innermost
 
 RATE = "config.learning_rate"
 
@@ -187,6 +187,11 @@ def _roomiest(group: Mapping[int, Member]) -> Trainer:
 
 def _lane(bound: Trainer, group: Mapping[int, Member], number: int, seed: int) -> Lane:
     own = group[number]
+    model = own.bound.model
+    if innermost(model)[0] != innermost(bound.model)[0]:  # a number may be read in `init` as well
+        if isinstance(model, Mdvt) and isinstance(bound.model, Mdvt):
+            model = dataclasses.replace(model, n=bound.model.n)  # with room for the mined items of all
+        bound = dataclasses.replace(bound, model=model)
     lane = bound.start(seed, own.warmup.policy, label=f"setting {number}, seed {seed}", role="branch")
     return dataclasses.replace(lane, numbers=tuple(own.numbers.items()), rate=own.bound.config.learning_rate)
 

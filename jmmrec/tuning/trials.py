@@ -95,7 +95,7 @@ class Found:
         rows = tuple((t.name, Estimate(interval(list(t.scores.values()))), t.epochs) for t in ranked[:most])
         notes = [f"{len(self.trials)} settings, {self.epochs} epochs."]
         lost = [trial.name for trial in self.trials if trial.result is None]
-        notes += [f"Diverged: {'; '.join(lost)}."] if lost else []
+        notes += [f"Diverged, and not counted: {'; '.join(lost)}."] if lost else []
         notes += [f"The first {most} are shown."] if len(ranked) > most else []
         seeds = ",".join(map(str, self.trials[0].scores))
         return Table("", ("setting", f"valid {self.monitor}", "epochs"), rows, tuple(notes), {"seeds": seeds})

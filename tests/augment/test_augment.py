@@ -182,6 +182,8 @@ def test_features_of_new_texts(tmp_path) -> None:
         ("a.csv", "id,text\n,x\n", "line 2 has no id"),
         ("a.csv", "id,text,image\n0,x,gone.png\n", "gone.png is not there"),
         ("a.jsonl", "{", "cannot be read"),
+        ("a.csv", "id,text\n0," + "x" * 200_000, "field larger than field limit"),
+        ("a.csv", "", "a.csv is empty"),
         ("a.xlsx", "", "ends in '.xlsx'"),
     ],
 )
@@ -237,3 +239,16 @@ def test_the_key_is_never_told(service, table, tmp_path) -> None:
     wrong = Endpoint("http://localhost:80a/v1", "m", tries=1)
     with pytest.raises(DataError, match="failed for item 0"):
         augment(read_items(table), wrong, tmp_path / "out")
+
+
+def test_files_of_other_programs(tmp_path, capsys) -> None:
+    """A byte-order mark is no part of a name, null no answer, and prompts are UTF-8."""
+    table, answers, prompt = tmp_path / "items.csv", tmp_path / "answers.jsonl", tmp_path / "prompt.txt"
+    table.write_text("\ufeffid,text\r\n0,a\r\n1,b\r\n", encoding="utf-8")
+    assert [item.text for item in read_items(table)] == ["a", "b"]
+    answers.write_text('\ufeff{"id": 0, "text": "A"}\n{"id": 1, "text": null}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="has no answer for item 1"):
+        augment(read_items(table), Answers(answers), tmp_path / "out")
+    prompt.write_bytes("Schöner: {text}".encode("latin-1"))
+    command = ["data", "augment-text", str(table), "--out", str(tmp_path / "out"), "--answers", str(answers)]
+    assert main([*command, "--prompt", str(prompt)]) == 2 and "line 1 is not UTF-8" in capsys.readouterr().err

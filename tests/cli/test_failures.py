@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from jmmrec.cli import main
 from tests.cli.test_bad_inputs import TRAIN
 
 
@@ -50,3 +51,24 @@ def test_file_that_may_not_be_read(
     monkeypatch.setattr(pathlib.Path, "open", guarded)
     monkeypatch.setattr("io.open", guarded)
     assert "ermission denied" in complaint(*argv)
+
+
+def test_a_run_that_may_only_be_read_is_evaluated(
+    place: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def readonly(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", readonly)
+    assert main(["evaluate", "run", "--ks", "5"]) == 0
+    said = capsys.readouterr()
+    assert "this evaluation could not be noted in run (Permission denied)" in said.err and "recall" in said.out
+
+
+def test_data_without_valid_rows(place: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (place / "tiny" / "tiny.inter").read_text().splitlines()
+    (place / "tiny" / "tiny.inter").write_text("\n".join(line for line in lines if not line.endswith("\t1")) + "\n")
+    assert main([*TRAIN, "--monitor", "none"]) == 0
+    assert "tiny has no valid rows, so there is nothing to tell of them" in capsys.readouterr().out
+    assert main(["report", "new", "--out", "page"]) == 0
+    assert (place / "page" / "test.md").exists() and not (place / "page" / "valid.md").exists()

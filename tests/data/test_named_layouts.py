@@ -317,3 +317,42 @@ def test_one_modality_in_two_files(tmp_path: pathlib.Path) -> None:
     np.save(tmp_path / "image_feat.npy", np.eye(3))
     with pytest.raises(DataError, match="modality 'image' in two files"):
         load(tmp_path)
+
+
+def test_which_items_there_are_does_not_hang_on_the_modalities_read(tmp_path: pathlib.Path) -> None:
+    write(tmp_path / "a.csv", *INTERACTIONS)
+    write(tmp_path / "image.csv", "item,x", "i9,1", "i77,2")
+    write(tmp_path / "text.csv", "item,x", "i9,1", "i88,2", "i99,")
+    whole = load(tmp_path)
+    assert whole.item_ids.tolist() == ["i10", "i2", "i77", "i88", "i9"]
+    for chosen in ((), ("image",), ("text",), ("text", "image")):
+        assert load(tmp_path, modalities=chosen).digest == whole.select(*chosen).digest
+    np.save(tmp_path / "audio_feat.npy", np.ones((7, 2)))  # whose rows nothing names, and nobody asks for
+    assert load(tmp_path, modalities=["text"]).digest == whole.select("text").digest
+    write(tmp_path / "a.csv", "user,item,split", "u,0,train", "v,1,train", "u,2,test")
+    (tmp_path / "image.csv").unlink()
+    (tmp_path / "text.csv").unlink()
+    assert load(tmp_path, modalities=[]).n_items == load(tmp_path).n_items == 7
+
+
+def test_tables_that_cannot_be_read_can_be_left_out(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Endings may be in capitals; strangers among the ids are told whatever is chosen."""
+    write(tmp_path / "A.CSV", *INTERACTIONS, '"cid","i, 9",train')
+    write(tmp_path / "image.Csv", "item,x", "9,1", "10,2")
+    (tmp_path / "notes.csv").write_bytes(b"item,x\n\xe4,1\n")
+    with pytest.raises(DataError, match=r"notes.csv line 2 is not UTF-8 text.* Or name the modalities to read"):
+        load(tmp_path)
+    for path in (tmp_path, tmp_path / "A.CSV"):
+        d = load(path, modalities=["image"])
+        assert "0 of 4 items have a row in" in capsys.readouterr().err
+        assert d.item_ids.tolist() == ["10", "9", "i, 9", "i10", "i2", "i9"]
+    with pytest.raises(DataError, match=r"notes.csv line 2"):
+        load(tmp_path, modalities=["notes"])
+
+
+@pytest.mark.parametrize("moments", [("1398902400", "2014-05-01"), ("2014-05-01", "2014")])
+def test_dates_among_numbers(tmp_path: pathlib.Path, moments: tuple[str, str]) -> None:
+    lines = (f"u,{n},{moments[n > 1]}" for n in range(4))
+    path = write(tmp_path / "a.csv", "user,item,time", *lines)
+    with pytest.raises(DataError, match=rf"a.csv line 4 has time {moments[1]} where rows before have {moments[0]}"):
+        load(path, split="leave_one_out")

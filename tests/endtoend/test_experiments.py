@@ -15,13 +15,14 @@ from experiments import baselines, below_lightgcn, compare, shelf, sizes, verdic
 from experiments.ci2mg import fig3, study, table1, table3
 from experiments.ci2mg import table2 as eleven
 from experiments.mdvt import fig3 as ablation
-from experiments.mdvt import fig4, fig5, fig6, fig9, mining, table2, table4, table6_7
+from experiments.mdvt import fig4, fig5, fig6, fig9, figures, mining, table2, table4, table6_7
 from experiments.mdvt import grid as mdvt_grid
 from experiments.mdvt import study as mdvt
 from experiments.mdvt import table1 as mdvt_table1
 from experiments.mdvt import table3 as sources
 from jmmrec.data import SyntheticConfig, save, synthesize
 from jmmrec.report.stats import crossed_test, paired_test
+from jmmrec.train import Evaluation
 
 
 @pytest.fixture
@@ -355,3 +356,31 @@ def test_a_larger_finished_grid_is_read(tmp_path) -> None:
     assert mdvt_grid.held(cross) == other
     for more in (job._replace(sizes=mdvt_grid.Sizes((0.2,), (8,))), job._replace(epochs=1000)):
         assert mdvt_grid.held(more) == more and more.where != where
+
+
+def test_the_same_runs_have_no_difference_and_no_hits_tell_none() -> None:
+    table = (np.random.default_rng(0).random((3, 60)) < 0.3).astype(float)
+    once = compare.gap(table, table.copy())
+    assert (once["diff_low95"], once["diff_high95"], once["p"]) == ("+0.00000", "+0.00000", "1")
+    assert verdicts.same(once | {"seeds": "3"}, "minus_base") and verdicts.better(once | {"seeds": "3"}) is False
+    few = slice(0, 6)  # other runs may agree there
+    part = compare.gap(table[:, few], table[:, few].copy(), same=False)
+    assert not verdicts.same(part | {"seeds": "3"}, "minus_base")
+    none = compare.gap(0 * table, 0 * table)
+    assert not none["p"] and verdicts.better(none | {"seeds": "3"}) is None
+
+
+def test_figures_of_rows_that_are_not_trained_yet(tmp_path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    one = Evaluation(
+        "test", "train", (0, 1), np.arange(40), {"recall@10": rng.random((2, 40))}, {}, np.arange(40) + 1, 0
+    )
+    monkeypatch.setattr(figures, "evaluations", lambda found, _: dict.fromkeys(found, one))
+    monkeypatch.setattr(figures, "trained", lambda _: {"refresh": "epoch"})
+    drawn = {
+        ("a", "freedom"): {"backbone": (), "+MDVT (S)": ()},
+        ("b", "freedom"): {"backbone": (), "+MDVT (S)": (), "+MDVT (D)": ()},
+        ("c", "freedom"): {"+MDVT (S)": ()},
+    }
+    assert figures.differences(drawn, tmp_path / "a") == ["a.png"]
+    assert figures.groups(drawn, tmp_path / "b") == ["b_a_freedom.png", "b_b_freedom.png"]

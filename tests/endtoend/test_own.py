@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -253,3 +255,29 @@ def test_what_the_experiments_refuse(place: pathlib.Path, capsys: pytest.Capture
     ):
         with pytest.raises(SystemExit, match=words):
             table2.run(arguments)
+
+
+SCRIPT = """
+import jmmrec
+from jmmrec.models import LightGcn
+
+class Mine(LightGcn):
+    def encode(self, *args, **how):
+        return super().encode(*args, **how)  # 1
+
+epochs = {epochs}
+jmmrec.fit(Mine(embed_dim=4), "shop", epochs=epochs, out="run", resume=epochs > 1, quiet=True)
+"""
+
+
+def test_a_class_of_a_script_that_runs_is_known_by_its_code(place: pathlib.Path) -> None:
+    def run(epochs: int, old: str = "", new: str = "") -> str:
+        (place / "script.py").write_text(SCRIPT.format(epochs=epochs).replace(old or new, new))
+        env = os.environ | {"PYTHONPATH": str(PAGE.parents[1])}
+        return subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, env=env).stderr
+
+    assert "Error" not in run(1)
+    record = json.loads((place / "run" / "run.json").read_text())
+    assert record["model_source"] and "model_class" not in record
+    assert "Error" not in run(2, "# 1", "# one")  # another script, but the class is the same
+    assert "run was started with another version of Mine; restore it" in run(3, "how", "other")

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import jmmrec
+from jmmrec import api
 from jmmrec.cli import main
 from jmmrec.data import SyntheticConfig
-from jmmrec.errors import CheckpointError, DivergenceError
+from jmmrec.errors import CheckpointError, ConfigError, DivergenceError
 from jmmrec.train.record import RunFolder
 from jmmrec.train.trainer import Trainer
 
@@ -215,6 +216,33 @@ def test_a_run_that_stopped_by_itself_wants_no_more_epochs(place: pathlib.Path, 
     assert outcome(str(tmp_path / "run")) == before
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["config"]["epochs"], len(record["evaluations"])) == (80, 1)
+
+
+def test_patience_that_ended_with_the_last_epoch(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """By a judgement that a longer run would not have had."""
+    shutil.copytree(place / "tiny", tmp_path / "tiny")
+    options = {"patience": 0, "eval_every": 3, "learning_rate": 1e-9, "batch_size": 64, "quiet": True}
+    run = jmmrec.fit("bpr", tmp_path / "tiny", epochs=4, **options, out=tmp_path / "run")
+    assert run.lanes[0].stopped == "no better recall@20 in 1 evaluations" and run.epochs[0] == 4
+    with pytest.raises(ConfigError, match="was judged after its last epoch, 4, which is no multiple of eval_every 3"):
+        jmmrec.fit("bpr", tmp_path / "tiny", epochs=60, **options, out=tmp_path / "run", resume=True)
+
+
+def test_a_run_that_another_process_finished_meanwhile(
+    place: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(place / "tiny", tmp_path / "tiny")
+    really, out = api.trainer, tmp_path / "run"
+
+    def slow(*given):
+        monkeypatch.setattr(api, "trainer", really)
+        jmmrec.fit("bpr", tmp_path / "tiny", epochs=1, out=out, quiet=True)
+        return really(*given)
+
+    monkeypatch.setattr(api, "trainer", slow)
+    with pytest.raises(ConfigError, match="already holds a run"):
+        jmmrec.fit("lightgcn", tmp_path / "tiny", epochs=1, out=out, quiet=True)
+    assert jmmrec.open_run(out).name == "bpr"
 
 
 def test_epochs_that_cannot_be_added(

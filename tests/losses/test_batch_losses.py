@@ -89,3 +89,10 @@ def test_two_views_have_the_gradient_of_their_formula(tau, memory) -> None:
         np.testing.assert_allclose(found, value, rtol=1e-5)
         for a, b in zip(slopes, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_queries_and_keys_that_do_not_fit() -> None:
+    with pytest.raises(ConfigError, match=r"query has shape \(3, 4\) and keys \(1, 4\), but without a target"):
+        info_nce(jnp.ones((3, 4)), jnp.ones((1, 4)))
+    none = jnp.zeros((0, 4))
+    assert info_nce(none, none) == info_nce(none, jnp.ones((2, 4)), jnp.zeros(0, int)) == two_view_nce(none, none) == 0

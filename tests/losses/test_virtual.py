@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jmmrec.errors import ConfigError
-from jmmrec.losses import Variant, mine, mine_rows, select, virtual_triplets
+from jmmrec.losses import Variant, mine, mine_rows, select, single_triplets, virtual_triplets
 from jmmrec.retrieval import exclusion
 
 # The worked example: margins 2 and 8.
@@ -90,3 +90,10 @@ def test_users_and_items_of_zero() -> None:
 def test_unknown_options(wrong) -> None:
     with pytest.raises(ConfigError, match="choose one of"):
         virtual_triplets(USER, ITEM, *mine(USER, ITEM, 1), **wrong)
+
+
+def test_numpy_tables_inside_a_program() -> None:
+    item = np.asarray(ITEM)
+    for loss in (virtual_triplets, single_triplets):
+        found = jax.jit(lambda user, loss=loss: loss(user, item, *mine(user, item, 2)))(USER)
+        np.testing.assert_allclose(found, loss(USER, ITEM, *mine(USER, ITEM, 2)), rtol=1e-6)

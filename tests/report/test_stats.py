@@ -164,3 +164,14 @@ def test_bootstrap_covers_as_often_as_it_says() -> None:
     for bad, word in ((values[0], "shape"), (values[:, :4], "5 users"), (values * np.nan, "nan")):
         with pytest.raises(JmmrecError, match=word):
             bootstrap(bad)
+
+
+def test_rounding_is_no_difference() -> None:
+    """The same values averaged over seeds in another order, and ties that rounding would rank."""
+    values = np.random.default_rng(0).random((3, 400)).round(2)
+    one, other = values.mean(axis=0), values[[2, 0, 1]].mean(axis=0)
+    assert (one != other).any() and crossed_test(values, values[[2, 0, 1]]).difference == 0.0
+    for method in ("t", "wilcoxon"):
+        assert paired_test(one, other, method)[:5] == (0.0, 0.0, 0.0, 1.0, 0.0)
+    a, b = np.array([0.3, 0.2, 0.1, 0.7, 0.9, 0.4]), np.array([0.2, 0.1, 0.2, 0.5, 0.6, 0.1])
+    assert paired_test(a, b, "wilcoxon").p == paired_test((10 * a).round(), (10 * b).round(), "wilcoxon").p

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jmmrec.errors import ConfigError
+from jmmrec.graph.clusters import k_means
 from jmmrec.retrieval import block_size, exclusion, extremes, top_n, topk
 
 USERS, ITEMS, WIDTH = 37, 150, 4
@@ -118,3 +119,13 @@ def test_blocks_respect_the_formula(queries, items, memory) -> None:
     assert block == 1 or 3 * 4 * block * in_block <= memory
     # As large as it may be.
     assert block == topk.BLOCK or 2 * block > queries or 3 * 4 * 2 * block * in_block > memory
+
+
+def test_whole_numbers_and_no_rows() -> None:
+    scores = jnp.array([[3, 9, 1]])
+    assert top_n(scores, 2)[1].tolist() == [[1, 0]] and top_n(jnp.zeros((0, 3)), 2)[1].shape == (0, 2)
+    assert extremes(jnp.array([[1, 2]]), jnp.array([[1, 0], [0, 1]]), 1, 1).top.tolist() == [[1]]
+    assert extremes(jnp.zeros((0, 2)), jnp.eye(2), 1).top.shape == (0, 1)
+    assert k_means(jax.random.key(0), jnp.array([[0], [9]]), 2).distance.tolist() == [0.0, 0.0]
+    with pytest.raises(ConfigError, match="0 of 0 items were asked for"):
+        extremes(jnp.eye(2), jnp.zeros((0, 2)), 0)

@@ -87,6 +87,20 @@ def test_catalogue_of_a_user_without_history() -> None:
     assert shown == {"coverage@1": 0.5, "novelty@1": 0.0, "popularity_lift@1": 0.0}
 
 
+def test_catalogue_counts_no_hidden_items() -> None:
+    """Who has all items but one can be shown one: what fills the list up is hidden."""
+    rows = np.array([[0, item] for item in range(5)] + [[1, 0], [2, 5]])
+    full = Dataset(3, 6, train=rows, valid=rows[:0], test=np.array([[0, 5], [1, 1]]))
+    train, user = full.train, np.array([0])
+    popularity, degree = np.bincount(train[:, 1], minlength=6), np.array([5, 1, 1])
+    shown = catalogue(np.array([[5, 0, 1]]), user, train, popularity, degree, [1, 3], room=np.array([1]))
+    assert shown["coverage@3"] == shown["coverage@1"] == 1 / 6 and shown["novelty@3"] == shown["novelty@1"]
+    assert shown["popularity_lift@3"] == shown["popularity_lift@1"] == 1 / 1.2 - 1
+    static, run = MODEL.prepare(full.for_training()), ({"user": jnp.ones((3, 1)), "item": RUN[0]["item"]}, ())
+    found = evaluate_split(MODEL, {0: run}, static, full, memory=MEMORY, ks=(6,))
+    assert found.mean["coverage@6"] == 5 / 6  # 1 to 5; that both have item 0 leaves it to nobody
+
+
 def test_sparsity_groups() -> None:
     found = evaluated()
     assert found.degree.tolist() == [2, 1]
@@ -97,6 +111,8 @@ def test_sparsity_groups() -> None:
     assert list(found.by_sparsity("recall@2")) == ["1-5", "6-10", "11-15", "16-20", ">20"]
     with pytest.raises(ConfigError, match=r"recall@20 was not computed; there are recall@1"):
         found.by_sparsity("recall@20")
+    cold = evaluated(cold_users=True).by_sparsity("recall@1", edges=(1, 2))
+    assert list(cold) == ["0", "1", "2", ">2"] and cold["0"] == (1, 1.0) and cold["1"] == (1, 0.0)
 
 
 def test_item_groups() -> None:
@@ -132,3 +148,15 @@ def test_nobody_to_ask() -> None:
     only_cold = Dataset(4, 6, DATA.train, DATA.valid, np.array([[3, 5]]))
     with pytest.raises(DataError, match="no user with training interactions has an item in the evaluated split"):
         evaluate_split(MODEL, {0: RUN}, MODEL.prepare(only_cold.for_training()), only_cold, memory=MEMORY)
+
+
+def test_what_cannot_be_merged() -> None:
+    one = evaluated()
+    for parts, word in (
+        ([], "there is no evaluation to merge"),
+        ([one, evaluated(ks=(1,), runs={1: RUN})], "other metrics, Ks or groups"),
+        ([one, evaluated(split="valid", runs={1: RUN})], "different splits"),
+        ([one, one], "share seeds"),
+    ):
+        with pytest.raises(ConfigError, match=word):
+            merge_seeds(parts)

@@ -22,14 +22,14 @@ BATCH = Batch(
 REAL = np.asarray(BATCH.mask)
 
 
-def parts_of(dataset, **options):
+def parts_of(dataset, batch=BATCH, **options):
     """Tables, total, parts of an active combinator on fresh parameters."""
     model = with_mdvt(BACKBONE, active=True, **({"n": 2, "lam": 0.3} | options))
     static = model.prepare(dataset.for_training())
     params, state = model.init(jax.random.key(0), static)
     state, aux = model.epoch(params, state, static, jax.random.key(1))
     encoded = model.encode(params, state, static, aux, train=True)
-    total, parts = model.loss(params, encoded, BATCH, jax.random.key(0))
+    total, parts = model.loss(params, encoded, batch, jax.random.key(0))
     return np.asarray(params["user"], np.float64), np.asarray(params["item"], np.float64), float(total), parts
 
 
@@ -82,6 +82,14 @@ def test_batch_pool_by_hand(dataset) -> None:
     columns = np.stack([BATCH.positive, BATCH.negative], axis=1)[REAL].ravel()
     # Item 5 stands there twice, as in the public code: both of its copies may be chosen.
     np.testing.assert_allclose(parts["virtual"], per_row(user[USER[REAL]], item[columns]).mean(), rtol=1e-5)
+
+
+def test_a_batch_with_fewer_items_than_are_mined(dataset) -> None:
+    """A short last batch has one real row: its two items are all that can be chosen, four times or not."""
+    few = BATCH._replace(mask=jnp.arange(len(BATCH.mask)) == int(np.flatnonzero(REAL)[0]))
+    how = {"users": "batch", "item_pool": "batch"}
+    four, two = (parts_of(dataset, few, n=n, **how)[3]["virtual"] for n in (4, 2))
+    np.testing.assert_allclose(four, two, rtol=1e-6)
 
 
 def test_scaling_of_the_ranking_loss_alone(dataset) -> None:

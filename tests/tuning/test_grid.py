@@ -265,17 +265,19 @@ def test_what_a_grid_cannot_do(ns, how, word) -> None:
         mdvt_grid(MODEL, DATA, Grid(ns=ns), **how)
 
 
-def test_patience_may_begin_anew() -> None:
-    """As in a run from scratch, and here it makes a difference."""
-    small, key = Grid(lams=(0.2,), ns=(1,), thresholds=(6,), gaps=(), spans=()), ("static", 0.2, 1, 6, None)
-    config = {**CONFIG, "reset_patience": True}
+@pytest.mark.parametrize(("every", "first"), [(1, 6), (2, 5), (2, 6)])
+def test_patience_may_begin_anew(every, first) -> None:
+    """As in a run from scratch, whether or not the last plain epoch was judged, and here it makes a difference."""
+    small, key = Grid(lams=(0.2,), ns=(1,), thresholds=(first,), gaps=(), spans=()), ("static", 0.2, 1, first, None)
+    config = {**CONFIG, "reset_patience": True, "eval_every": every}
     lane = mdvt_grid(MODEL, DATA, small, config=config).lane(key, 0)
     alone = jmmrec.fit(
-        MODEL, DATA, warmup=WarmupConfig("static", thresholds=(6,)), mdvt={"lam": 0.2, "n": 1}, quiet=True,
+        MODEL, DATA, warmup=WarmupConfig("static", thresholds=(first,)), mdvt={"lam": 0.2, "n": 1}, quiet=True,
         config=jmmrec.TrainConfig(**config, seeds_per_program=1),
     )  # fmt: skip
     assert (lane.epoch, lane.best_score) == (alone.epochs[0], alone.lanes[0].best_score)
-    assert lane.epoch > mdvt_grid(MODEL, DATA, small, config=CONFIG).lane(key, 0).epoch
+    if every == 1:
+        assert lane.epoch > mdvt_grid(MODEL, DATA, small, config=CONFIG).lane(key, 0).epoch
 
 
 def test_branches_are_read_whatever_program_trained_them(tmp_path) -> None:
@@ -311,6 +313,8 @@ def test_a_cell_that_diverges_is_left_out(memory, tmp_path, monkeypatch) -> None
     assert found.lane(("static", 0.5, 1, 2, None), 0).stopped == "seed 0 diverged in epoch 3"
     assert "Diverged: static, λ 0.5, n 1, T 2; dynamic" in found.table("recall@5").notes[1]
     assert "Chosen on valid" in found.claims("recall@5")
+    with pytest.raises(DivergenceError, match=r"the run of λ 0.5, n 1, T 2 is lost: seed 0 diverged in epoch 3"):
+        found.evaluate(("static", 0.5, 1, 2, None))
     count = len(tried)
     assert mdvt_grid(MODEL, DATA, small, **how).finished == found.finished
     assert len(tried) == count + 1  # the trunk is read by training it no further
@@ -318,5 +322,8 @@ def test_a_cell_that_diverges_is_left_out(memory, tmp_path, monkeypatch) -> None
 
 def test_a_strategy_that_always_diverges_is_told(found) -> None:
     lost = {key: dataclasses.replace(lane, best=None) for key, lane in found.branches.items()}
+    gone = dataclasses.replace(found, branches=lost, grid=dataclasses.replace(GRID, thresholds=(0,)))
     with pytest.raises(DivergenceError, match="every static cell diverged; lower the learning rate"):
-        dataclasses.replace(found, branches=lost, grid=dataclasses.replace(GRID, thresholds=(0,))).best("static")
+        gone.best("static")
+    shown = [row[0] for row in gone.table("recall@5").rows]
+    assert shown[0] == "none" and "static" not in shown

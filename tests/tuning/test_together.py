@@ -1,5 +1,6 @@
 """Settings that differ in numbers alone train in one program, and are what they are alone."""
 
+import dataclasses
 import json
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 
 from jmmrec.data import SyntheticConfig, synthesize
 from jmmrec.errors import ConfigError
+from jmmrec.models import BprMf
 from jmmrec.train import Trainer
 from jmmrec.tuning import search, together
 from jmmrec.tuning.space import as_space, by_part, product
@@ -82,13 +84,33 @@ def test_n_and_the_epoch_of_activation_share_one(calls) -> None:
     assert len({trial.result.lanes[0].history[-1]["loss"] for trial in ours.trials}) == 4  # pyright: ignore
 
 
+@dataclasses.dataclass(frozen=True)
+class Scaled(BprMf):
+    """A number that is read before the first step."""
+
+    scale: float = 1.0
+
+    def init(self, key, static):
+        params, state = super().init(key, static)
+        return jax.tree.map(lambda leaf: self.scale * leaf, params), state
+
+
+@pytest.mark.parametrize("warmup", [{}, {"warmup.strategy": "static", "warmup.thresholds": 1, "mdvt.n": 2}])
+def test_numbers_that_are_read_in_init(warmup, calls) -> None:
+    how = {"given": GIVEN | warmup, "quiet": True}
+    over = {"model.scale": [0.01, 3.0]}
+    ours = search(Scaled(), DATA, over, **how, memory=ROOM)
+    assert calls == [2]
+    same(ours, search(Scaled(), DATA, over, **how))
+
+
 def test_settings_that_diverge_leave_the_others(tmp_path, calls, monkeypatch) -> None:
     monkeypatch.setattr(Trainer, "fitting", lambda *_: 2)
     over = {"config.learning_rate": [1e30, 1e-3, 2e-3]}
     for _ in range(2):
         found = search("bpr", DATA, over, given=SHARED, out=tmp_path, quiet=True, memory=ROOM)
         assert [trial.result is None for trial in found.trials] == [True, False, False]
-        assert "Diverged: config.learning_rate=1e+30" in found.table().markdown()
+        assert "Diverged, and not counted: config.learning_rate=1e+30" in found.table().markdown()
     assert calls == [2, 1]
 
 
