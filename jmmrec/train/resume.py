@@ -17,8 +17,8 @@ def check_same(before: Mapping, now: Mapping, usual: Mapping, path: Path, longer
       before, now, usual: the record in the folder, the one of what is given, and defaults. longer: whether there may be
         more epochs than before.
     """
-    source = before.get("model_source")
-    if source != now.get("model_source", source):
+    source = now.get("model_source")
+    if before.get("model_source", source) != source:  # a record of an earlier version may not say
         own = before.get("model_class", before["model"]["name"])
         raise CheckpointError(
             f"{path} was started with another version of {own}; restore it, or choose another folder."
