@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments.claims import CLAIMS, HERE, Claim
+from experiments.claims import CLAIMS, HERE, OWN, Claim
 from experiments.verdicts import Rows
 
 RESULTS = HERE / "results"
@@ -39,7 +39,7 @@ metric stands for all that the papers report: the one named.
 """
 
 
-OWN, NEVER = "none", "cannot be tested here"
+NEVER = "cannot be tested here"
 COUNTED = {
     "holds": "hold", "partly": "hold in part", "does not": "do not hold",
     "cannot be told": "cannot be told from our runs", "no claim": "only shown", "open": "not run yet",

@@ -5,8 +5,8 @@ fewer epochs. The losses of both are on different scales once virtual triplets a
 loss; the model's own part is drawn as well.
 
     python experiments/mdvt/fig5.py --data DATA --only tiktok --models freedom
-It shows the runs of table2.py and trains those that are missing, in the time said there. Expect the best epochs where
-the backbone's are.
+It shows the runs of table2.py and trains those that are missing, in the time said there. Expect FREEDOM's best epochs
+where the backbone's are; single seeds of SLMRec and LGMRec go either way.
 """
 
 import sys

@@ -6,8 +6,9 @@ cannot be had; thresholds are chosen on valid.
 
     python experiments/mdvt/table2.py --data DATA/tiktok --models freedom --seeds 0:2
 Two seeds of FREEDOM on TikTok: 22 minutes and 4.5 GB on 2 cores that do nothing else, 32 on shared ones with a kill and
-a restart (a trunk and about ten branches a seed); GPU: not run. Expect no gain: the committed page has no warm-up above
-the backbone.
+a restart (a trunk and about ten branches a seed); GPU: not run. Expect no gain of FREEDOM; single seeds of SLMRec and
+LGMRec go either way. Backbones are not the runs of baselines.py: SLMRec has weight decay 1e-4 here, DRAGON 1e-4 as its
+learning rate, and a run of LGMRec ends by luck (docs/models/lgmrec.md).
 """
 
 import sys

@@ -27,12 +27,17 @@ def test_the_ledger_is_what_the_results_say() -> None:
 def test_the_ledger_on_users_with_few_items_and_on_epochs() -> None:
     about = {"data": "toy", "model": "freedom", "training_items": "1-5", "users": "9", "recall@10": "0.2", "seeds": "2"}
     gain = {"row": "H", "diff_low95": "+0.1", "diff_high95": "+0.3", "minus_base": "+0.2", "p": "0.001"}
-    rows = [about | {"row": "backbone", "p": ""}, about | gain, about | gain | {"training_items": ">20", "p": "0.5"}]
-    said, found = verdicts.groups("toy", False)(rows)
+    rows = [about | {"row": "backbone", "p": "", "minus_base": ""}, about | gain, about | gain | {"training_items": ">20", "p": "0.5"}]
+    said, found = verdicts.groups("toy", "freedom", False)(rows)
     assert found == "holds" and said == "R@10, 2 seeds, 9 users with 1-5, alone 0.2: H +0.2 (+0.1 to +0.3)"
-    said, found = verdicts.groups("toy", True)(rows)
+    said, found = verdicts.groups("toy", "freedom", True)(rows)
     assert found == "partly" and "9 users with >20" in said
-    assert verdicts.groups("toy", False)(rows[:1])[1] == verdicts.groups("other", True)(rows)[1] == "open"
+    floor = [row | {"recall@10": "0.0", "minus_base": row["minus_base"] and "+0.0", "p": ""} for row in rows[:2]]
+    said, found = verdicts.groups("toy", "freedom", False)(floor)
+    assert found == "open" and said == ""
+    said, found = verdicts.groups("toy", "freedom", True)([*rows, *(row | {"training_items": ">99"} for row in floor)])
+    assert found == "partly" and said.endswith("9 users with >99: no hit in any run")
+    assert verdicts.groups("toy", "freedom", False)(rows[:1])[1] == verdicts.groups("other", "freedom", True)(rows)[1] == "open"
     row = {"data": "toy", "model": "freedom", "metric": "recall@10"}
     alone = row | {"row": "backbone", "best_epoch": "70 80 90", "virtual_since": "never never never"}
     for epochs, since, decided in (
@@ -54,7 +59,9 @@ def test_ci2mg_is_best_only_if_it_is_above_every_other() -> None:
                    "other_high95": "-0.05", "p_other": "0.0001"}  # fmt: skip
     rows = [one, *(below | {"model": f"other {number}"} for number in range(10))]
     first = verdicts.first_of_all("toy", 10)
-    assert first(rows) == ("R@20, 90 %: CI²MG 0.2000, best of 10 others other 0 0.1000 (-0.15 to -0.05)", "holds")
+    best = "best of 10 others other 0 0.1000 (-0.15 to -0.05), 3 seeds"
+    assert first(rows) == (f"R@20, 90 %: CI²MG 0.2000, 3 seeds, {best}", "holds")
+    assert first([*rows[:-1], rows[-1] | {"minus_other": "+0.1"}])[1] == "does not"  # one above it is enough
     assert first(rows[:-1])[1] == first([*rows[:-1], rows[-1] | {"p_other": "0.5"}])[1] == "partly"
     assert first([one, *(row | {"seeds": "1"} for row in rows[1:])])[1] == "cannot be told"
     assert first([one, rows[1] | {"minus_other": "+0.1"}])[1] == "does not"
