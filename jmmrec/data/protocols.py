@@ -65,7 +65,7 @@ def draw_mask(
     """
     check_range("missing rate", rate, 0, 1)
     check_whole("missing seed", seed, 0, 2**63 - 1)
-    _check_protocol(protocol, names, keep_one)
+    _check_protocol(protocol, names, keep_one, strata is not None)
     ordered = sorted(names)
     draw = _Draw(n_items, ordered, float(rate), seed, keep_one, strata)
     kind, _, which = str(protocol).partition(":")
@@ -73,7 +73,7 @@ def draw_mask(
     return ~hidden[:, [ordered.index(name) for name in names]]
 
 
-def _check_protocol(protocol: str, names: Sequence[str], keep_one: bool) -> None:
+def _check_protocol(protocol: str, names: Sequence[str], keep_one: bool, strata: bool) -> None:
     kind, _, which = str(protocol).partition(":")
     if kind == "single":
         check_choice("modality of missing protocol single:NAME", which, names)
@@ -81,6 +81,8 @@ def _check_protocol(protocol: str, names: Sequence[str], keep_one: bool) -> None
         check_choice("missing protocol", protocol, (*PROTOCOLS, "single:NAME"))
     if keep_one and kind not in KEEP_ONE:
         raise ConfigError(f"keep_one belongs to {' and '.join(KEEP_ONE)}; leave it out with {protocol}.")
+    if strata and kind.startswith("entry_"):
+        raise ConfigError(f"{protocol} counts no items, so strata change nothing; leave them out.")
     if len(names) < 2 and kind in ("item_subset", "item_one", "entry_protected"):
         raise ConfigError(
             f"{protocol} always leaves an item one modality, and there is only {len(names)}; "

@@ -44,8 +44,9 @@ def membership(
     else:
         shares = {"relu": jax.nn.relu, "abs": jnp.abs, "raw": jnp.asarray}[kind](cosine)
     if 0 < topk < len(prototypes):
-        least = jax.lax.top_k(shares, topk)[0][:, -1:]
-        shares = jnp.where(shares >= jax.lax.stop_gradient(least), shares, 0.0)
+        best = jax.lax.top_k(jax.lax.stop_gradient(shares), topk)[1]  # of equal ones the first
+        stay = jnp.put_along_axis(jnp.zeros(shares.shape, bool), best, True, axis=1, inplace=False)
+        shares = jnp.where(stay, shares, 0.0)
     return shares
 
 

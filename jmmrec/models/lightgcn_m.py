@@ -47,7 +47,7 @@ class LightGcnM(Backbone):
         `early` it is what enters layer 0.
       impute: what a missing row holds, the `mean` of the others, `zero` or `neigh_mean` (of 10 that share users).
       feature_norm: of features, `l2` (unit rows), `none`, `centred` or `zscore`, see CI²MG. dropout: of F, in training.
-      reg: weight of the regulariser on layer-0 ids; in `elliot` on propagated ids, users' T and projected features.
+      reg: weight of the regulariser on layer-0 ids; in `elliot` on propagated ids, T and unit rows of F (constant).
 
     >>> LightGcnM(variant="channels").n_layers
     3

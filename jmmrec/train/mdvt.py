@@ -34,7 +34,8 @@ class Mdvt(Wrapper):
         (with users=batch: what the public code does for MMGCN).
       reduction: `mean` or `sum` over users. log_base: `e`, or `2` as in the public code.
       scale_target: what (1 - λ) scales, the `total` loss or `bpr` alone.
-      refresh: when items are mined anew: every `batch`, once an `epoch`, or every k steps (an integer).
+      refresh: when items are mined anew: every `batch`, at the start of an `epoch`, or there and after every k steps
+        within it (an integer; from the number of its steps on that is once an epoch).
       exclude_train: whether training items may be chosen: `none` (they may), `neg` (not as negatives), `both`.
       active: whether the virtual loss is on; the warm-up decides this, epoch by epoch.
       memory: bytes for similarity blocks.

@@ -29,7 +29,7 @@ class WarmupConfig:
       span: s, `hybrid` tries up to s epochs before and after the dynamic one.
       static_rule: `text` (T_S plain epochs), `alg1` (one fewer) or `code` (one more).
       dynamic_rule: how the fall is measured, `code`, `abs` or `alg1`, see `Dynamic`.
-      dynamic_min_epoch: the first epoch that it looks at.
+      dynamic_min_epoch: the first epoch that it looks at; the rule `alg1` looks at all.
 
     >>> WarmupConfig("hybrid").searches
     True

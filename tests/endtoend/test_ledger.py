@@ -27,7 +27,11 @@ def test_the_ledger_is_what_the_results_say() -> None:
 def test_the_ledger_on_users_with_few_items_and_on_epochs() -> None:
     about = {"data": "toy", "model": "freedom", "training_items": "1-5", "users": "9", "recall@10": "0.2", "seeds": "2"}
     gain = {"row": "H", "diff_low95": "+0.1", "diff_high95": "+0.3", "minus_base": "+0.2", "p": "0.001"}
-    rows = [about | {"row": "backbone", "p": "", "minus_base": ""}, about | gain, about | gain | {"training_items": ">20", "p": "0.5"}]
+    rows = [
+        about | {"row": "backbone", "p": "", "minus_base": ""},
+        about | gain,
+        about | gain | {"training_items": ">20", "p": "0.5"},
+    ]
     said, found = verdicts.groups("toy", "freedom", False)(rows)
     assert found == "holds" and said == "R@10, 2 seeds, 9 users with 1-5, alone 0.2: H +0.2 (+0.1 to +0.3)"
     said, found = verdicts.groups("toy", "freedom", True)(rows)
@@ -37,7 +41,11 @@ def test_the_ledger_on_users_with_few_items_and_on_epochs() -> None:
     assert found == "open" and said == ""
     said, found = verdicts.groups("toy", "freedom", True)([*rows, *(row | {"training_items": ">99"} for row in floor)])
     assert found == "partly" and said.endswith("9 users with >99: no hit in any run")
-    assert verdicts.groups("toy", "freedom", False)(rows[:1])[1] == verdicts.groups("other", "freedom", True)(rows)[1] == "open"
+    assert (
+        verdicts.groups("toy", "freedom", False)(rows[:1])[1]
+        == verdicts.groups("other", "freedom", True)(rows)[1]
+        == "open"
+    )
     row = {"data": "toy", "model": "freedom", "metric": "recall@10"}
     alone = row | {"row": "backbone", "best_epoch": "70 80 90", "virtual_since": "never never never"}
     for epochs, since, decided in (

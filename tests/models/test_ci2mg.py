@@ -10,11 +10,13 @@ import pytest
 
 from jmmrec.data import Dataset, Modality, impute
 from jmmrec.errors import ConfigError
+from jmmrec.graph import bipartite, propagate_bipartite
+from jmmrec.graph.hypergraph import membership
 from jmmrec.models import Ci2mg
 from jmmrec.models.base import Batch
 from jmmrec.models.ci2mg import Fuse, Hyper, Ids, Inputs, Objective, Transport
 from jmmrec.models.ci2mg.ids import id_layers
-from jmmrec.models.ci2mg.inputs import prepare, tables
+from jmmrec.models.ci2mg.inputs import prepare, tables, two_hops
 from jmmrec.models.ci2mg.inter import inter
 from jmmrec.models.ci2mg.intra import intra
 from jmmrec.models.ci2mg.plans import kept, pairs_of, solve_pairs
@@ -126,6 +128,49 @@ def test_how_many_neighbours_fill_a_row() -> None:
     np.testing.assert_allclose(near["x"], impute(DATA, "neigh_mean:2").modalities["m0"].features, rtol=1e-5, atol=1e-6)
     with pytest.raises(ConfigError, match="neighbours is 3, which impute 'mean' does not read"):
         Inputs(neighbours=3)
+
+
+def test_cold_items_are_as_said_whatever_is_added_to_the_others() -> None:
+    g, cold = bipartite([[0, 0]], 1, 2, "mean"), jnp.array([False, True])
+    given = {"text": jnp.array([[2.0], [4.0]])}
+    for options, expected in (
+        (Inputs(residual=True), [[4.0], [4.0]]),
+        (Inputs(residual=True, cold="zero"), [[4.0], [0.0]]),
+        (Inputs(cold="zero"), [[2.0], [0.0]]),
+    ):
+        assert two_hops(g, cold, given, {}, options)["text"][1].tolist() == expected
+
+
+def test_equation_2_as_lightgcn_does_it() -> None:
+    static, keys = prepare(DATA.for_training(), Inputs()), jax.random.split(jax.random.key(0))
+    tables = [jax.random.normal(k, (n, 4)) for k, n in zip(keys, (USERS, ITEMS), strict=True)]
+    users, items = [[t] for t in tables]
+    for _ in range(2):
+        user, item = propagate_bipartite(static["sym"], users[-1], items[-1])
+        users, items = [*users, user], [*items, item]
+    params = dict(zip(("user", "item"), tables, strict=True))
+    for readout, expected in (("last", (users[-1], items[-1])), ("mean", (sum(users) / 3, sum(items) / 3))):
+        ours = id_layers(params, static["mean"], static["sym"], Ids("lightgcn", readout=readout))
+        for a, b in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ConfigError, match=r"ids.act is 'tanh', but ids.encoder 'lightgcn' has no activation"):
+        Ids("lightgcn", act="tanh")
+
+
+def test_channels_are_what_is_scored() -> None:
+    for norm in ("none", "l2"):
+        model = Ci2mg(embed_dim=4, terms=Objective(score_norm=norm))
+        static = model.prepare(DATA.for_training())
+        params, state = model.init(jax.random.key(0), static)
+        encoded = model.encode(params, state, static, None, train=False)
+        for side, whole in enumerate((encoded.user, encoded.item)):
+            parts = jnp.concatenate([tables[side] for tables in encoded.modal.values()], axis=1)
+            np.testing.assert_array_equal(parts, whole)
+
+
+def test_ties_stay_out_of_the_best_hyperedges() -> None:
+    tied = membership(jnp.zeros((2, 3)), jnp.eye(3), topk=1)
+    assert (tied > 0).sum(axis=1).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("encoder", ["gcn", "sequential"])

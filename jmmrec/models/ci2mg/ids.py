@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import jax
 
-from jmmrec.errors import check_choice, check_whole
+from jmmrec.errors import ConfigError, check_choice, check_whole
 from jmmrec.graph import Bipartite, propagate, propagate_bipartite
 from jmmrec.models.ci2mg.options import ACTIVATIONS, activate
 from jmmrec.models.common import layer_mean
@@ -17,7 +17,7 @@ class Ids:
 
     Attributes:
       encoder: `gcn` (maps and activation, both sides from the layer below), `sequential` (items use the users just
-        made) or `lightgcn`. n_layers: its layers. act: between them, `lrelu`, `tanh` or `none`.
+        made) or `lightgcn` (neither). n_layers: its layers. act: between them, `lrelu`, `tanh` or `none`.
       readout: `mean` of all layers, or the `last`.
 
     >>> Ids().encoder
@@ -34,6 +34,8 @@ class Ids:
         check_whole("n_layers", self.n_layers, 0, 32)
         check_choice("act", self.act, ACTIVATIONS)
         check_choice("readout", self.readout, ("mean", "last"))
+        if self.encoder == "lightgcn" and self.act != "lrelu":
+            raise ConfigError(f"ids.act is {self.act!r}, but ids.encoder 'lightgcn' has no activation; leave it out.")
 
 
 def id_layers(params: Mapping, mean: Bipartite, sym: Bipartite, options: Ids) -> tuple[jax.Array, jax.Array]:
@@ -45,7 +47,11 @@ def id_layers(params: Mapping, mean: Bipartite, sym: Bipartite, options: Ids) ->
     """
     user, item = params["user"], params["item"]
     if options.encoder == "lightgcn":
-        return layer_mean(sym, user, item, options.n_layers)
+        if options.readout == "mean":
+            return layer_mean(sym, user, item, options.n_layers)
+        for _ in range(options.n_layers):
+            user, item = propagate_bipartite(sym, user, item)
+        return user, item
     users, items = [user], [item]
     for layer in range(options.n_layers):
         maps = {side: weights[layer].T for side, weights in params["layers"].items()}

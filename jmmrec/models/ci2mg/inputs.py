@@ -73,8 +73,8 @@ def two_hops(graph: Bipartite, cold: jax.Array, tables: Tables, bias: Tables, op
     stacked = jnp.concatenate(list(tables.values()), axis=1)
     user = propagate(graph.user_item, stacked)
     item = propagate(graph.item_user, user)
-    item = jnp.where(cold[:, None], stacked if options.cold == "self" else 0.0, item)
     item = item + stacked if options.residual else item
+    item = jnp.where(cold[:, None], stacked if options.cold == "self" else 0.0, item)
     width = stacked.shape[1] // len(tables)
     found = {}
     for place, name in enumerate(tables):

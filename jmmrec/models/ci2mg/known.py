@@ -19,7 +19,7 @@ Tables = dict[str, jax.Array]
 
 
 def known_rows(data: TrainingData, options: "Inputs", filled: bool = False) -> tuple[dict[str, Tables], Tables]:
-    """Of each modality, in the order of names, what `projected` reads; and bool (n_items,) where rows are missing.
+    """Of each modality, in the order of names, what `projected` reads; and bool (n_items,), True where observed.
 
     Args:
       filled: rows that `jmmrec.data.impute` filled count as their items' own. With impute `given` they are known,

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 
 from jmmrec.data.dataset import TrainingData
 from jmmrec.errors import ConfigError, check_choice, check_whole
@@ -118,10 +119,9 @@ class Ci2mg(Backbone):
         table = id_layers(params, static["mean"], static["sym"], self.ids)
         aggregate = self.terms.score_user == "generated"
         users = task.gathered(static["mean"], items) if aggregate else {name: user for name, (user, _) in views.items()}
-        user = task.blocks([table[0], *users.values()], self.terms.score_norm)
-        item = task.blocks([table[1], *items.values()], self.terms.score_norm)
-        modal = {"id": table} | {name: (users[name], items[name]) for name in items}
-        extra = {"target": target, "intra": made, "inter": other, "norm": seen, "known": static["known"]}
+        modal = {"id": table} | task.blocks({name: (users[name], items[name]) for name in items}, self.terms.score_norm)
+        user, item = (jnp.concatenate(side, axis=1) for side in zip(*modal.values(), strict=True))
+        extra = {"target": target, "intra": made, "inter": other, "norm": seen, "known": static["known"], "made": items}
         return Encoded(user, item, modal, extra | solved | {"present": static["present"]})
 
     def loss(self, params, encoded: Encoded, batch: Batch, key) -> tuple[jax.Array, dict]:

@@ -25,7 +25,8 @@ class Transport:
       sinkhorn: how each pair's problem is solved, see `jmmrec.ot.SinkhornConfig`; `iterations` is for refresh `step`.
       refresh: when, once an `epoch` (the plan stays for the epoch) or at every `step`.
       epoch_iterations: iterations of a solve once an epoch, warm from the last one. eval_iterations: of an
-        evaluation's, from the last potentials of training.
+        evaluation's, from the last potentials of training. Modes without potentials of all items (prototypes, low
+        rank) read neither, nor does the gradient `unroll:n`, whose solves all have n.
       delta: ΔT, the plan's trained adjustment: `lowrank:r`, `feature`, `vector`, `dense` or `none`.
       delta_scaled: ΔT is divided by the marginal as well: times the number of items, with marginals `ones` times 1.
       plan_memory: bytes for an epoch's plans, of each run in a program; where they fit, they are kept whole and carry
@@ -58,6 +59,11 @@ class Transport:
                 f"ot.sinkhorn.iterations is {self.sinkhorn.iterations}, which ot.refresh 'epoch' does not read; give "
                 "ot.epoch_iterations instead, or ot.refresh='step' as well."
             )
+        if self.refresh == "step" and self.epoch_iterations != Transport.epoch_iterations:
+            raise ConfigError(
+                f"ot.epoch_iterations is {self.epoch_iterations}, which ot.refresh 'step' does not read; give "
+                "ot.sinkhorn.iterations instead."
+            )
         if self.refresh == "epoch" and self.sinkhorn.gradient != "stop_plan":
             raise ConfigError(
                 f"ot.sinkhorn.gradient is {self.sinkhorn.gradient!r}, but an epoch's plans are constants to its steps; "
@@ -85,7 +91,7 @@ def solve_pairs(
     """All pairs' problems at once, warm from `start` or cold; every leaf with a leading axis of pairs.
 
     Args:
-      made: Q, name -> (n_items, d). present: name -> bool (n_items,) where rows are missing, for marginals `observed`.
+      made: Q, name -> (n_items, d). present: name -> bool (n_items,), True where observed, for marginals `observed`.
     """
     pairs, config = pairs_of(list(made)), dataclasses.replace(options.sinkhorn, iterations=iterations)
     everyone = jnp.ones(len(next(iter(made.values()))), bool)

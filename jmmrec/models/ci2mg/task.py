@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jmmrec.errors import check_choice, check_range
 from jmmrec.graph import Bipartite, propagate
+from jmmrec.models.ci2mg.inputs import Views
 from jmmrec.models.ci2mg.options import ACTIVATIONS, activate
 from jmmrec.retrieval import normalise_rows
 
@@ -64,13 +65,15 @@ def fused(
     return activate(options.act, both), seen
 
 
-def blocks(tables: list[jax.Array], norm: str) -> jax.Array:
-    """Eq. 13: the id table and one block of each modality side by side, unit rows in each modality's with `l2`.
+def blocks(views: Views, norm: str) -> Views:
+    """Eq. 13: the blocks of modalities that stand beside that of ids, rows of unit length with `l2`.
 
-    >>> blocks([jnp.ones((1, 1)), jnp.full((1, 1), 5.0)], "l2").tolist()
-    [[1.0, 1.0]]
+    >>> blocks({"text": (jnp.ones((1, 1)), jnp.full((1, 1), 5.0))}, "l2")["text"][1].tolist()
+    [[1.0]]
     """
-    return jnp.concatenate(tables[:1] + [normalise_rows(t) if norm == "l2" else t for t in tables[1:]], axis=1)
+    if norm == "none":
+        return views
+    return {name: (normalise_rows(user), normalise_rows(item)) for name, (user, item) in views.items()}
 
 
 def joined(layer: Mapping | None, intra: jax.Array, inter: jax.Array) -> jax.Array:

@@ -136,5 +136,5 @@ def reconstructions(decoders: Mapping, encoded: Encoded, options: Objective) -> 
     extra, total = encoded.extra, jnp.zeros(())
     for name, target in extra["target"].items():
         here, known = extra["present"].get(name), extra["known"][name]
-        total += reconstruction(encoded.modal[name][1], target, here, known, decoders.get(name, {}), options)
+        total += reconstruction(extra["made"][name], target, here, known, decoders.get(name, {}), options)
     return total
