@@ -12,7 +12,7 @@ that no paper defines: the other carries features over the graph, which fails on
     python experiments/ci2mg/table2.py --data DATA --jobs 2
 Restrict it with --only lfm2k, --models CI2MG LightGCN, --seeds 0:1; other rates with --rates 0.5 0.7. A seed of CI²MG
 on Last.fm-2K takes 26 minutes and 1.2 GB on one CPU core, with prototypes 11; of LightGCN, LightGCN-M and MMSSL 7
-together; GPU: not run. Expect CI²MG below LightGCN there: docs/models/ci2mg.md says why.
+together; MMSSL on TikTok 13 and 0.8 GB; GPU: not run. Expect CI²MG below LightGCN there: docs/models/ci2mg.md says why.
 """
 
 import sys
